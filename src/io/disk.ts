@@ -1,0 +1,97 @@
+/**
+ * The whole fault seam between the broker and its file system. Everything that reads or writes the data directory goes through
+ * it, so that a simulated disk can lose what was not synced, tear it, or fail any call.
+ */
+
+/** A failed call on the disk: `code` is the system's name (ENOSPC, EIO, EROFS, ENOENT, …). A short write is ENOSPC or EIO with `written` > 0. */
+export class DiskError extends Error {
+  override name = "DiskError";
+  readonly operation: string;
+  readonly path: string;
+  readonly code: string;
+  constructor(operation: string, path: string, code: string, detail = "") {
+    super(`${operation} ${path}: ${code}${detail === "" ? "" : ` (${detail})`}`);
+    this.operation = operation;
+    this.path = path;
+    this.code = code;
+  }
+}
+
+/** An open file. Positions and sizes in bytes. Byte arguments stay the caller's; nothing is kept. */
+export interface DiskFile {
+  readonly path: string;
+  /** The current size by the file system. */
+  size(): number;
+  /** Writes all of `bytes` at `at`, or throws; after a throw any prefix may have been written. Synchronous: in the page cache on return, not on the disk. */
+  write(bytes: Uint8Array, at: number): void;
+  /** Reads up to `into.length` bytes; fewer only at the end of the file. May block on the disk: for recovery, small files and surely hot pages. */
+  read(into: Uint8Array, at: number): number;
+  /** As `read`, but only what is in the page cache: -1 (or fewer bytes than asked for) when more would block or when the platform cannot tell. */
+  readHot(into: Uint8Array, at: number): number;
+  /** As `read`, in a thread pool: for cold pages. */
+  readCold(into: Uint8Array, at: number): Promise<number>;
+  /** fdatasync. A rejection means that the file's state is unknown: never retry it, end the process. */
+  sync(): Promise<void>;
+  truncate(size: number): void;
+  close(): void;
+}
+
+export interface DirectoryEntry {
+  readonly name: string;
+  readonly isDirectory: boolean;
+}
+
+/** A held lock on a data directory; the system releases it when the process dies, however it dies. */
+export interface DiskLock {
+  release(): void;
+}
+
+export interface Disk {
+  /** "read": must exist. "write": read and write, must exist. "create": read and write, made empty when missing. Throws DiskError. */
+  open(path: string, mode: "read" | "write" | "create"): DiskFile;
+  exists(path: string): boolean;
+  /** The entries of a directory in name order, or null when there is no such directory. */
+  list(directory: string): DirectoryEntry[] | null;
+  /** Makes the directory and its missing parents; not synced. */
+  makeDirectory(path: string): void;
+  /** Within one file system, replaces the target; not synced: sync the directories. */
+  rename(from: string, to: string): void;
+  /** Removes a file; no error when it is missing. */
+  remove(path: string): void;
+  /** Removes a directory with all in it; no error when it is missing. */
+  removeTree(path: string): void;
+  /** fsync of a directory: its new, renamed and removed names are durable afterwards. Never retry a rejection. */
+  syncDirectory(path: string): Promise<void>;
+  /** syncfs of the file system that holds `path` (everything on it, names too), or null where the platform has no such call. Never retry a rejection. */
+  syncFileSystem: ((path: string) => Promise<void>) | null;
+  /** Takes an exclusive lock file, or returns null when another process holds it. */
+  lock(path: string): DiskLock | null;
+}
+
+/** The bytes of a whole file, or null when it is missing. */
+export function readWholeFile(disk: Disk, path: string): Uint8Array | null {
+  if (!disk.exists(path)) return null;
+  const file = disk.open(path, "read");
+  try {
+    const bytes = new Uint8Array(file.size());
+    const got = file.read(bytes, 0);
+    return got === bytes.length ? bytes : bytes.subarray(0, got);
+  } finally {
+    file.close();
+  }
+}
+
+/** Replaces a small file so that a crash at any moment leaves the old or the new content: write beside, sync, rename, sync the directory. */
+export async function replaceFile(disk: Disk, path: string, bytes: Uint8Array): Promise<void> {
+  const beside = `${path}.tmp`;
+  disk.remove(beside);
+  const file = disk.open(beside, "create");
+  try {
+    file.write(bytes, 0);
+    await file.sync();
+  } finally {
+    file.close();
+  }
+  disk.rename(beside, path);
+  await disk.syncDirectory(path.slice(0, path.lastIndexOf("/")));
+}
