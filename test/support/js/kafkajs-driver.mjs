@@ -1,0 +1,187 @@
+// The kafkajs driver. gzip is built in; snappy is its own plugin, lz4 and zstd are put in as its manual says to.
+
+import zlib from "node:zlib";
+import { lz4Compress, lz4Decompress } from "@platformatic/wasm-utils";
+import kafkajs from "kafkajs";
+import snappy from "kafkajs-snappy";
+import { bytes, Stream, serve, sleep, text } from "./driver-loop.mjs";
+
+const { CompressionCodecs, CompressionTypes, Kafka, logLevel, Partitioners } = kafkajs;
+CompressionCodecs[CompressionTypes.Snappy] = snappy;
+CompressionCodecs[CompressionTypes.LZ4] = () => ({
+  compress: async (encoder) => lz4Compress(encoder.buffer),
+  decompress: async (buffer) => lz4Decompress(buffer),
+});
+CompressionCodecs[CompressionTypes.ZSTD] = () => ({
+  compress: async (encoder) => zlib.zstdCompressSync(encoder.buffer),
+  decompress: async (buffer) => zlib.zstdDecompressSync(buffer),
+});
+const codecs = {
+  none: CompressionTypes.None,
+  gzip: CompressionTypes.GZIP,
+  snappy: CompressionTypes.Snappy,
+  lz4: CompressionTypes.LZ4,
+  zstd: CompressionTypes.ZSTD,
+};
+
+const retry = { initialRetryTime: 100, maxRetryTime: 500, retries: 200 };
+const kafka = new Kafka({ clientId: "kafkajs-driver", brokers: [process.argv[2]], logLevel: logLevel.NOTHING, retry });
+
+/** Kafka's own partitioner, which also notes on the message where it goes: send() tells only one base offset per partition. */
+function notingPartitioner() {
+  const partition = Partitioners.DefaultPartitioner();
+  return (args) => {
+    args.message.placedIn = partition(args);
+    return args.message.placedIn;
+  };
+}
+
+let plain;
+let admin;
+let member;
+let stream;
+
+async function theAdmin() {
+  if (!admin) {
+    admin = kafka.admin();
+    await admin.connect();
+  }
+  return admin;
+}
+
+const baseOffsets = (results) => new Map(results.map((r) => [r.partition, Number(r.baseOffset)]));
+
+async function produce({ topic, codec, records }) {
+  if (!plain) {
+    plain = kafka.producer({
+      createPartitioner: notingPartitioner,
+      allowAutoTopicCreation: true,
+      retry: { ...retry, retries: 5 },
+    });
+    await plain.connect();
+  }
+  const messages = records.map((r) => ({
+    key: bytes(r.key),
+    value: bytes(r.value),
+    headers: headersOf(r.headers),
+    ...(r.partition === null ? {} : { partition: r.partition }),
+    ...(r.timestampMs === null ? {} : { timestamp: String(r.timestampMs) }),
+  }));
+  const next = baseOffsets(await plain.send({ topic, messages, acks: -1, compression: codecs[codec] }));
+  const placed = messages.map((m) => {
+    const offset = next.get(m.placedIn);
+    next.set(m.placedIn, offset + 1);
+    return { partition: m.placedIn, offset };
+  });
+  return { placed };
+}
+
+function headersOf(list) {
+  const headers = {};
+  for (const [name, value] of list) {
+    headers[name] = name in headers ? [headers[name], bytes(value)].flat() : bytes(value);
+  }
+  return headers;
+}
+
+function recordOf(partition, message) {
+  return {
+    partition,
+    offset: Number(message.offset),
+    timestampMs: Number(message.timestamp),
+    key: text(message.key),
+    value: text(message.value),
+    headers: Object.entries(message.headers ?? {}).flatMap(([name, value]) => [value].flat().map((v) => [name, text(v)])),
+  };
+}
+
+/** kafkajs has no reading without a group: a group of its own, and a seek in each partition. */
+async function read({ topic, from, to }) {
+  const wanted = new Map(Object.keys(from).map((p) => [Number(p), to[p]]));
+  for (const [p, end] of wanted) if (end <= from[p]) wanted.delete(p);
+  const records = [];
+  const consumer = kafka.consumer({
+    groupId: `read-${process.pid}-${Math.random()}`,
+    maxWaitTimeInMs: 100,
+    maxBytesPerPartition: 4 << 20,
+  });
+  await consumer.connect();
+  await consumer.subscribe({ topic, fromBeginning: true });
+  await consumer.run({
+    autoCommit: false,
+    eachMessage: async ({ partition, message }) => {
+      const end = wanted.get(partition);
+      if (end === undefined || Number(message.offset) >= end) return;
+      records.push(recordOf(partition, message));
+      if (Number(message.offset) === end - 1) wanted.delete(partition);
+    },
+  });
+  for (const [p, offset] of Object.entries(from)) consumer.seek({ topic, partition: Number(p), offset: String(offset) });
+  while (wanted.size > 0) await sleep(10);
+  await consumer.disconnect();
+  return { records };
+}
+
+async function offsets({ topic, at }) {
+  const a = await theAdmin();
+  const list = typeof at === "number" ? await a.fetchTopicOffsetsByTimestamp(topic, at) : await a.fetchTopicOffsets(topic);
+  return { offsets: Object.fromEntries(list.map((o) => [o.partition, Number(at === "earliest" ? o.low : o.offset)])) };
+}
+
+async function join({ topic, group, sessionTimeoutMs }) {
+  const consumer = kafka.consumer({
+    groupId: group,
+    sessionTimeout: sessionTimeoutMs,
+    rebalanceTimeout: 10_000,
+    heartbeatInterval: 500,
+    maxWaitTimeInMs: 100,
+  });
+  member = { consumer, topic, partitions: [], records: [], next: new Map(), fault: "" };
+  consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
+    member.partitions = payload.memberAssignment[topic] ?? [];
+  });
+  consumer.on(consumer.events.REBALANCING, () => {
+    member.partitions = [];
+  });
+  consumer.on(consumer.events.CRASH, ({ payload }) => {
+    member.fault = payload.error.message;
+  });
+  await consumer.connect();
+  await consumer.subscribe({ topic, fromBeginning: true });
+  await consumer.run({
+    autoCommit: false,
+    eachMessage: async ({ partition, message }) => {
+      member.records.push(recordOf(partition, message));
+      member.next.set(partition, Number(message.offset) + 1);
+    },
+  });
+}
+
+async function commit() {
+  const { topic, next, partitions, consumer } = member;
+  const list = [...next].filter(([p]) => partitions.includes(p));
+  await consumer.commitOffsets(list.map(([partition, offset]) => ({ topic, partition, offset: String(offset) })));
+}
+
+async function streamStart({ topic, partitions }) {
+  const producer = kafka.producer({ idempotent: true, maxInFlightRequests: 1 });
+  await producer.connect();
+  stream = new Stream(partitions, async (messages) => baseOffsets(await producer.send({ topic, messages, acks: -1 })));
+}
+
+serve({
+  createTopic: async ({ topic, partitions, configs }) => {
+    const configEntries = Object.entries(configs ?? {}).map(([name, value]) => ({ name, value }));
+    await (await theAdmin()).createTopics({ topics: [{ topic, numPartitions: partitions, configEntries }] });
+  },
+  produce,
+  read,
+  offsets,
+  join,
+  member: async () => ({ partitions: member.partitions, records: member.records, fault: member.fault }),
+  commit,
+  leave: () => member.consumer.disconnect(),
+  streamStart,
+  streamStatus: async () => stream.status(),
+  streamStop: () => stream.stop(),
+});
