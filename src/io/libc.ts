@@ -1,0 +1,85 @@
+/**
+ * The few C library calls that Bun has no binding for, through bun:ffi: flock, preadv2, syncfs. Every call may be missing (another
+ * platform, another C library, FFI forbidden by the system); each caller has a way to go on without it.
+ */
+import { dlopen, ptr } from "bun:ffi";
+import { release } from "node:os";
+
+const LIBRARIES: Partial<Record<NodeJS.Platform, readonly string[]>> = {
+  linux: ["libc.so.6", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1", "libc.so"],
+  darwin: ["libSystem.B.dylib"],
+};
+
+type Declaration = { readonly args: readonly string[]; readonly returns: string };
+
+/** The C function of that name, or null where it cannot be had. */
+function lookUp(name: string, declaration: Declaration): ((...args: unknown[]) => unknown) | null {
+  for (const library of LIBRARIES[process.platform] ?? []) {
+    try {
+      const { symbols } = dlopen(library, { [name]: declaration } as unknown as Parameters<typeof dlopen>[1]);
+      const found = symbols[name];
+      if (found !== undefined) return found as unknown as (...args: unknown[]) => unknown;
+    } catch {
+      // no such library, no such symbol, or no FFI at all: try the next
+    }
+  }
+  return null;
+}
+
+/** Looks up on first use, once. */
+function lazily<T>(make: () => T): () => T {
+  let made: { value: T } | null = null;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
+}
+
+const LOCK_EX_NB = 2 | 4;
+
+const flockSymbol = lazily(() => lookUp("flock", { args: ["i32", "i32"], returns: "i32" }));
+
+/** Takes an exclusive advisory lock on an open file without waiting: "held" by another open file, or "unknown" where there is no flock. */
+export function tryFlock(fd: number): "taken" | "held" | "unknown" {
+  const flock = flockSymbol();
+  if (flock === null) return "unknown";
+  return flock(fd, LOCK_EX_NB) === 0 ? "taken" : "held";
+}
+
+const RWF_NOWAIT = 8;
+
+const preadv2Symbol = lazily(() =>
+  process.platform === "linux"
+    ? lookUp("preadv2", { args: ["i32", "ptr", "i32", "i64_fast", "i32"], returns: "i64_fast" })
+    : null,
+);
+
+/** struct iovec { void *base; size_t length }. One, because calls are synchronous. */
+const iovecBytes = new ArrayBuffer(16);
+const iovec = new DataView(iovecBytes);
+const iovecView = new Uint8Array(iovecBytes);
+
+/** Reads what is in the page cache (preadv2 with RWF_NOWAIT): the number of bytes, or -1 if it would block, fails, or is not to be had. */
+export function readCached(fd: number, into: Uint8Array, at: number): number {
+  const preadv2 = preadv2Symbol();
+  if (preadv2 === null || into.length === 0) return -1;
+  iovec.setBigUint64(0, BigInt(ptr(into)), true);
+  iovec.setBigUint64(8, BigInt(into.length), true);
+  return Number(preadv2(fd, ptr(iovecView), 1, at, RWF_NOWAIT));
+}
+
+const syncfsSymbol = lazily(() => (process.platform === "linux" ? lookUp("syncfs", { args: ["i32"], returns: "i32" }) : null));
+
+/** syncfs reports write-back errors since Linux 5.8; before that its success means nothing. */
+export function kernelReportsSyncfsErrors(kernel: string): boolean {
+  const [major = 0, minor = 0] = kernel.split(".").map(Number);
+  return major > 5 || (major === 5 && minor >= 8);
+}
+
+/** Whether `syncfs` below can be called and believed. */
+export const syncfsWorks = lazily(
+  () => process.platform === "linux" && kernelReportsSyncfsErrors(release()) && syncfsSymbol() !== null,
+);
+
+/** Blocks until the file system of the open file `fd` is on the disk; false if any write-back failed since `fd` was opened. */
+export const syncfs = (fd: number): boolean => syncfsSymbol()?.(fd) === 0;

@@ -1,0 +1,161 @@
+/** The Disk of a running broker: node:fs, and a little of the C library (libc.ts) for locks, reads that never block, and syncfs. */
+import * as fs from "node:fs";
+import { type DirectoryEntry, type Disk, DiskError, type DiskFile, type DiskLock } from "./disk.ts";
+import { readCached, syncfsWorks, tryFlock } from "./libc.ts";
+import { syncFileSystemInThread } from "./real-disk-sync.ts";
+
+const codeOf = (error: unknown): string => (error as { code?: string }).code ?? "EIO";
+
+/** Runs a call of node:fs and turns what it throws into a DiskError. */
+function attempt<T>(operation: string, path: string, run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    throw error instanceof DiskError ? error : new DiskError(operation, path, codeOf(error));
+  }
+}
+
+class RealFile implements DiskFile {
+  readonly path: string;
+  private readonly fd: number;
+
+  constructor(path: string, fd: number) {
+    this.path = path;
+    this.fd = fd;
+  }
+
+  size(): number {
+    return attempt("stat", this.path, () => fs.fstatSync(this.fd).size);
+  }
+
+  write(bytes: Uint8Array, at: number): void {
+    let done = 0;
+    while (done < bytes.length) {
+      const wrote = attempt("write", this.path, () => fs.writeSync(this.fd, bytes, done, bytes.length - done, at + done));
+      if (wrote === 0) throw new DiskError("write", this.path, "EIO", `${done} of ${bytes.length} bytes were taken`);
+      done += wrote;
+    }
+  }
+
+  read(into: Uint8Array, at: number): number {
+    let done = 0;
+    while (done < into.length) {
+      const got = attempt("read", this.path, () => fs.readSync(this.fd, into, done, into.length - done, at + done));
+      if (got === 0) break;
+      done += got;
+    }
+    return done;
+  }
+
+  readHot(into: Uint8Array, at: number): number {
+    return readCached(this.fd, into, at);
+  }
+
+  async readCold(into: Uint8Array, at: number): Promise<number> {
+    let done = 0;
+    while (done < into.length) {
+      const got = await this.readOnce(into, done, at + done);
+      if (got === 0) break;
+      done += got;
+    }
+    return done;
+  }
+
+  sync(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      fs.fdatasync(this.fd, (error) =>
+        error === null ? resolve() : reject(new DiskError("fdatasync", this.path, codeOf(error))),
+      );
+    });
+  }
+
+  truncate(size: number): void {
+    attempt("truncate", this.path, () => fs.ftruncateSync(this.fd, size));
+  }
+
+  close(): void {
+    attempt("close", this.path, () => fs.closeSync(this.fd));
+  }
+
+  private readOnce(into: Uint8Array, from: number, at: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      fs.read(this.fd, into, from, into.length - from, at, (error, got) =>
+        error === null ? resolve(got) : reject(new DiskError("read", this.path, codeOf(error))),
+      );
+    });
+  }
+}
+
+const { O_RDONLY, O_RDWR, O_CREAT } = fs.constants;
+const OPEN_FLAGS = { read: O_RDONLY, write: O_RDWR, create: O_RDWR | O_CREAT } as const;
+const FILE_MODE = 0o644;
+
+function list(directory: string): DirectoryEntry[] | null {
+  try {
+    const entries = fs.readdirSync(directory, { withFileTypes: true });
+    return entries
+      .map((entry) => ({ name: entry.name, isDirectory: entry.isDirectory() }))
+      .sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return null;
+    throw new DiskError("list", directory, codeOf(error));
+  }
+}
+
+/** fsync of a directory, in the pool. */
+function syncDirectory(path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const fail = (error: unknown) => reject(new DiskError("fsync", path, codeOf(error)));
+    fs.open(path, O_RDONLY, (openError, fd) => {
+      if (openError !== null) return fail(openError);
+      fs.fsync(fd, (syncError) => {
+        fs.close(fd, () => (syncError === null ? resolve() : fail(syncError)));
+      });
+    });
+  });
+}
+
+const isAlive = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return codeOf(error) === "EPERM";
+  }
+};
+
+/** Where there is no flock: the file names the process that holds it. Weaker (a pid can be reused), but it stops the usual accident. */
+function lockByPid(path: string, fd: number): boolean {
+  const holder = Number(fs.readFileSync(path, "utf8").trim());
+  if (Number.isInteger(holder) && holder > 0 && holder !== process.pid && isAlive(holder)) return false;
+  fs.ftruncateSync(fd, 0);
+  fs.writeSync(fd, `${process.pid}\n`, 0);
+  return true;
+}
+
+function lock(path: string): DiskLock | null {
+  const fd = attempt("lock", path, () => fs.openSync(path, OPEN_FLAGS.create, FILE_MODE));
+  const outcome = tryFlock(fd);
+  const taken = outcome === "taken" || (outcome === "unknown" && attempt("lock", path, () => lockByPid(path, fd)));
+  if (!taken) {
+    fs.closeSync(fd);
+    return null;
+  }
+  return { release: () => fs.closeSync(fd) };
+}
+
+/** The file system of this machine. Stateless but for the thread that syncs whole file systems. */
+export const realDisk: Disk = {
+  open: (path, mode) => attempt("open", path, () => new RealFile(path, fs.openSync(path, OPEN_FLAGS[mode], FILE_MODE))),
+  exists: (path) => fs.existsSync(path),
+  list,
+  makeDirectory: (path) => attempt("mkdir", path, () => void fs.mkdirSync(path, { recursive: true, mode: 0o755 })),
+  rename: (from, to) => attempt("rename", from, () => fs.renameSync(from, to)),
+  remove: (path) => attempt("remove", path, () => fs.rmSync(path, { force: true })),
+  removeTree: (path) => attempt("remove", path, () => fs.rmSync(path, { force: true, recursive: true })),
+  syncDirectory,
+  get syncFileSystem() {
+    return syncfsWorks() ? syncFileSystemInThread : null;
+  },
+  lock,
+};
