@@ -1,0 +1,287 @@
+"""The librdkafka driver: carries out the commands of test/support/driver.ts (see test/README.md, "Drivers")
+with Debian's python3-confluent-kafka, which is librdkafka underneath."""
+
+import base64
+import json
+import sys
+import threading
+import time
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+BASE = {
+    "bootstrap.servers": sys.argv[1],
+    "client.id": "librdkafka-driver",
+    "reconnect.backoff.ms": 50,
+    "reconnect.backoff.max.ms": 500,
+    "topic.metadata.refresh.fast.interval.ms": 100,
+    "log_level": 0,
+}
+CODECS = {}
+
+
+def text(raw):
+    return None if raw is None else base64.b64encode(raw).decode()
+
+
+def raw(base64_text):
+    return None if base64_text is None else base64.b64decode(base64_text)
+
+
+def record_of(m):
+    return {
+        "partition": m.partition(),
+        "offset": m.offset(),
+        "timestampMs": m.timestamp()[1],
+        "key": text(m.key()),
+        "value": text(m.value()),
+        "headers": [[name, text(value)] for name, value in m.headers() or []],
+    }
+
+
+def create_topic(q):
+    admin = AdminClient(BASE)
+    topic = NewTopic(q["topic"], num_partitions=q["partitions"], replication_factor=1, config=q.get("configs") or {})
+    admin.create_topics([topic])[q["topic"]].result(timeout=20)
+
+
+def producer(codec):
+    if codec not in CODECS:
+        # The hash is Kafka's own, as that of the other clients; librdkafka's default differs (CRC32).
+        CODECS[codec] = Producer(
+            {
+                **BASE,
+                "compression.codec": codec,
+                "message.max.bytes": 8 << 20,
+                "partitioner": "murmur2_random",
+                "linger.ms": 5,
+            }
+        )
+    return CODECS[codec]
+
+
+def produce(q):
+    p = producer(q["codec"])
+    placed = [None] * len(q["records"])
+    faults = []
+
+    def delivered(i):
+        def note(error, m):
+            if error is None:
+                placed[i] = {"partition": m.partition(), "offset": m.offset()}
+            else:
+                faults.append(error.str() + " " + error.name())
+
+        return note
+
+    for i, r in enumerate(q["records"]):
+        more = {}
+        if r["partition"] is not None:
+            more["partition"] = r["partition"]
+        if r["timestampMs"] is not None:
+            more["timestamp"] = r["timestampMs"]
+        headers = [(name, raw(value)) for name, value in r["headers"]]
+        p.produce(q["topic"], value=raw(r["value"]), key=raw(r["key"]), headers=headers, on_delivery=delivered(i), **more)
+    p.flush(q["timeoutMs"] / 1000)
+    if faults:
+        raise RuntimeError("; ".join(faults))
+    return {"placed": placed}
+
+
+def reader(**more):
+    return Consumer(
+        {
+            **BASE,
+            "group.id": "unused",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "error",
+            "fetch.wait.max.ms": 100,
+            "max.partition.fetch.bytes": 4 << 20,
+            **more,
+        }
+    )
+
+
+def read(q):
+    left = {int(p): q["to"][p] for p, at in q["from"].items() if q["to"][p] > at}
+    consumer = reader()
+    consumer.assign([TopicPartition(q["topic"], p, q["from"][str(p)]) for p in left])
+    records = []
+    deadline = time.monotonic() + q["timeoutMs"] / 1000
+    while left:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"still wanted: {left}")
+        for m in consumer.consume(1000, 0.1):
+            if m.error():
+                raise KafkaException(m.error())
+            end = left.get(m.partition())
+            if end is not None and m.offset() < end:
+                records.append(record_of(m))
+            if end is not None and m.offset() >= end - 1:
+                del left[m.partition()]
+    consumer.close()
+    return {"records": records}
+
+
+def offsets(q):
+    consumer = reader()
+    partitions = consumer.list_topics(q["topic"], timeout=10).topics[q["topic"]].partitions
+    out = {}
+    for p in partitions:
+        if isinstance(q["at"], int):
+            out[p] = consumer.offsets_for_times([TopicPartition(q["topic"], p, q["at"])], timeout=10)[0].offset
+        else:
+            low, high = consumer.get_watermark_offsets(TopicPartition(q["topic"], p), timeout=10)
+            out[p] = low if q["at"] == "earliest" else high
+    consumer.close()
+    return {"offsets": out}
+
+
+class Member:
+    """This process's one group member: polls in a thread of its own until it leaves."""
+
+    def __init__(self, q):
+        self.lock = threading.Lock()
+        self.owned = set()
+        self.records = []
+        self.next = {}
+        self.fault = ""
+        self.running = True
+        self.topic = q["topic"]
+        self.consumer = reader(
+            **{
+                "group.id": q["group"],
+                "auto.offset.reset": "earliest",
+                "session.timeout.ms": q["sessionTimeoutMs"],
+                "heartbeat.interval.ms": 500,
+            }
+        )
+        self.consumer.subscribe([q["topic"]], on_assign=self.assigned, on_revoke=self.revoked)
+        self.thread = threading.Thread(target=self.poll, daemon=True)
+        self.thread.start()
+
+    def assigned(self, _, partitions):
+        self.owned |= {p.partition for p in partitions}
+
+    def revoked(self, _, partitions):
+        self.owned -= {p.partition for p in partitions}
+
+    def poll(self):
+        while self.running:
+            for m in self.consumer.consume(1000, 0.05):
+                with self.lock:
+                    if m.error():
+                        if m.error().code() != KafkaError._TRANSPORT:
+                            self.fault = str(m.error())
+                        continue
+                    self.records.append(record_of(m))
+                    self.next[m.partition()] = m.offset() + 1
+
+    def state(self):
+        with self.lock:
+            return {"partitions": sorted(self.owned), "records": list(self.records), "fault": self.fault}
+
+    def commit(self):
+        with self.lock:
+            mine = [TopicPartition(self.topic, p, o) for p, o in self.next.items() if p in self.owned]
+        for p in self.consumer.commit(offsets=mine, asynchronous=False):
+            if p.error:
+                raise KafkaException(p.error)
+
+    def leave(self):
+        self.running = False
+        self.thread.join()
+        self.consumer.close()
+
+
+class Stream:
+    """The continuous load: idempotent, acks=all, numbered per partition, about 1,000 records a second."""
+
+    def __init__(self, q):
+        self.topic = q["topic"]
+        self.partitions = q["partitions"]
+        self.acked = []
+        self.failed = []
+        self.sent = 0
+        self.running = True
+        self.producer = Producer({**BASE, "enable.idempotence": True, "linger.ms": 1, "retry.backoff.ms": 50, "message.timeout.ms": 60000})
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        n = 0
+        while self.running:
+            for p in range(self.partitions):
+                self.producer.produce(self.topic, value=f"{p}:{n}".encode(), partition=p, on_delivery=self.noting(p, n))
+                self.sent += 1
+            n += 1
+            self.producer.poll(0)
+            time.sleep(self.partitions / 1000)
+
+    def noting(self, p, n):
+        def note(error, m):
+            if error is None:
+                self.acked.append([p, n, m.offset()])
+            else:
+                self.failed.append(error.str())
+
+        return note
+
+    def status(self):
+        return {"sent": self.sent, "acked": len(self.acked), "failed": len(self.failed)}
+
+    def stop(self, timeout_s):
+        self.running = False
+        self.thread.join()
+        self.producer.flush(timeout_s)
+        return {"sent": self.sent, "acked": self.acked, "failed": self.failed}
+
+
+class Driver:
+    def __init__(self):
+        self.member = None
+        self.stream = None
+
+    def execute(self, q):
+        op = q["op"]
+        if op == "createTopic":
+            return create_topic(q)
+        if op == "produce":
+            return produce(q)
+        if op == "read":
+            return read(q)
+        if op == "offsets":
+            return offsets(q)
+        if op == "join":
+            self.member = Member(q)
+            return None
+        if op == "member":
+            return self.member.state()
+        if op == "commit":
+            return self.member.commit()
+        if op == "leave":
+            return self.member.leave()
+        if op == "streamStart":
+            self.stream = Stream(q)
+            return None
+        if op == "streamStatus":
+            return self.stream.status()
+        if op == "streamStop":
+            return self.stream.stop(q["timeoutMs"] / 1000)
+        raise RuntimeError("unknown op " + op)
+
+
+def main():
+    driver = Driver()
+    for line in sys.stdin:
+        q = {"timeoutMs": 30000, **json.loads(line)}
+        reply = {"id": q["id"], "result": None}
+        try:
+            reply["result"] = driver.execute(q)
+        except Exception as error:  # every fault goes to the test that asked
+            reply["error"] = f"{type(error).__name__}: {error}"
+        print(json.dumps(reply), flush=True)
+
+
+main()
