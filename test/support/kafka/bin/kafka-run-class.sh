@@ -9,4 +9,4 @@ archive=$cache/kafka/classes.jsa
 # shellcheck disable=SC2086 # the option variables hold several words
 exec java ${KAFKA_HEAP_OPTS:--Xmx192m} -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto -Xlog:disable -Xlog:all=error:stderr $share \
   -Djava.awt.headless=true "-Dlog4j2.configurationFile=$here/log4j2.properties" \
-  $KAFKA_OPTS -cp "$cache/kafka/libs/*" "$@"
+  $KAFKA_OPTS -cp "$cache/kafka/libs/*:$cache/java" "$@"
