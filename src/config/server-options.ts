@@ -1,0 +1,407 @@
+/**
+ * The options of the server: the one table that the TOML file, the environment, the command line, `--help`, `quarkmq config`,
+ * Kafka's names and the type `ServerConfig` derive from. To add an option, add a line here and its lines in config/quarkmq.toml.
+ */
+import {
+  boolean,
+  bytes,
+  INT_MAX,
+  integer,
+  LONG_MAX,
+  listenAddress,
+  listener,
+  milliseconds,
+  type Option,
+  oneOf,
+  option,
+  path,
+  reachableAddress,
+  scaled,
+} from "./option.ts";
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const GIB = 1024 * MIB;
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+const DAY_MS = 24 * HOUR_MS;
+
+/** Field of `ServerConfig` → option. The environment variable and the flag derive from the field: `dataDir` is QUARKMQ_DATA_DIR and --data-dir. */
+export const serverOptions = {
+  // [broker]
+  nodeId: option("broker.node_id", integer(0, INT_MAX), 0, "The id of this broker.", ["node.id", "broker.id"]),
+  dataDir: option(
+    "broker.data_dir",
+    path,
+    "/tmp/quarkmq/data",
+    "Where everything is kept. One broker at a time can use it. Choose a directory on a disk: most systems empty /tmp at start.",
+    ["log.dirs", "log.dir"].map((name) => ({
+      name,
+      read: (text: string) => (text.includes(",") ? undefined : text),
+      allowed: "one path (quarkmq keeps everything in one directory)",
+    })),
+  ),
+  durability: option(
+    "broker.durability",
+    oneOf("sync", "page-cache"),
+    "sync",
+    '"sync": a write is acknowledged, and readable, once it is on the disk. "page-cache": once the operating system has it, as Kafka does by default; a power cut or a crash of the system can lose the last writes.',
+  ),
+  shutdownTimeoutMs: option("broker.shutdown_timeout_ms", milliseconds(0, DAY_MS), 30_000, "How long a clean shutdown may take."),
+  syncFsThreshold: option(
+    "broker.syncfs_threshold",
+    integer(1, INT_MAX),
+    8,
+    "From this many changed files on, one syncfs call brings them to the disk together instead of one fdatasync for each.",
+  ),
+  recoveryPointIntervalMs: option(
+    "broker.recovery_point_interval_ms",
+    milliseconds(0, HOUR_MS),
+    1000,
+    "How often at most the ends that are known to be on the disk are written down. After a crash only what lies above them is checked.",
+    ["log.flush.offset.checkpoint.interval.ms"],
+  ),
+  openFilesMax: option(
+    "broker.open_files_max",
+    integer(16, INT_MAX),
+    4096,
+    "How many log and index files are kept open at most.",
+  ),
+
+  // [server]
+  bind: option(
+    "server.bind",
+    listenAddress,
+    { host: "0.0.0.0", port: 9092 },
+    "The address and port to listen on. Port 0 takes any free port.",
+    [listener("listeners")],
+  ),
+  advertised: option(
+    "server.advertised",
+    reachableAddress,
+    null,
+    'The address that clients are told to connect to: needed behind NAT, in containers and behind load balancers. "" tells each client the bind address or, when that is a wildcard, the address it connected to.',
+    [listener("advertised.listeners")],
+  ),
+  maxConnections: option("server.max_connections", integer(1, INT_MAX), 20_000, "How many connections are accepted at a time.", [
+    "max.connections",
+  ]),
+  maxConnectionsPerIp: option(
+    "server.max_connections_per_ip",
+    integer(1, INT_MAX),
+    INT_MAX,
+    "How many connections are accepted from one address at a time.",
+    ["max.connections.per.ip"],
+  ),
+  connectionsMaxIdleMs: option(
+    "server.connections_max_idle_ms",
+    milliseconds(1000),
+    10 * MINUTE_MS,
+    "A connection without a request for this long is closed.",
+    ["connections.max.idle.ms"],
+  ),
+  requestTimeoutMs: option(
+    "server.request_timeout_ms",
+    milliseconds(100, DAY_MS),
+    30_000,
+    "A connection that has sent a part of a request and not the rest within this time is closed.",
+  ),
+  socketRequestMaxBytes: option(
+    "server.request_max_bytes",
+    bytes(1024, INT_MAX),
+    100 * MIB,
+    "The largest request. A connection that announces more is closed.",
+    ["socket.request.max.bytes"],
+  ),
+  maxRequestItems: option(
+    "server.max_request_items",
+    integer(1, INT_MAX),
+    100_000,
+    "How many array elements one request may hold in all. A connection that sends more is closed.",
+  ),
+  queuedRequestsPerConnection: option(
+    "server.queued_requests_per_connection",
+    integer(1, INT_MAX),
+    256,
+    "How many requests of one connection wait for their answer at a time; above, nothing is read from it.",
+  ),
+  requestBufferBytes: option(
+    "server.request_buffer_bytes",
+    bytes(1 * MIB),
+    256 * MIB,
+    "The memory for requests being received or worked on and answers being sent, of all connections together. Above it, nothing is read.",
+    ["queued.max.request.bytes"],
+  ),
+
+  // [log]
+  logSegmentBytes: option(
+    "log.segment_bytes",
+    bytes(1024, INT_MAX),
+    1 * GIB,
+    "A segment file of a partition is closed and a new one begun at this size.",
+    ["log.segment.bytes"],
+  ),
+  logSegmentMs: option("log.segment_ms", milliseconds(1), 7 * DAY_MS, "… or when its first record is this old.", [
+    "log.roll.ms",
+    scaled("log.roll.hours", HOUR_MS, "hours"),
+  ]),
+  logSegmentJitterMs: option(
+    "log.segment_jitter_ms",
+    milliseconds(0),
+    0,
+    "Up to this much, by chance, is taken off segment_ms, so that not all partitions begin new segments together.",
+    ["log.roll.jitter.ms", scaled("log.roll.jitter.hours", HOUR_MS, "hours")],
+  ),
+  logIndexIntervalBytes: option(
+    "log.index_interval_bytes",
+    bytes(0, INT_MAX),
+    4096,
+    "One index entry is written for about this many bytes of log.",
+    ["log.index.interval.bytes"],
+  ),
+  logIndexMaxBytes: option(
+    "log.index_max_bytes",
+    bytes(12, INT_MAX),
+    10 * MIB,
+    "A segment is also closed when one of its index files has this size.",
+    ["log.index.size.max.bytes"],
+  ),
+  readBlockBytes: option("log.read_block_bytes", bytes(4 * KIB, 64 * MIB), 256 * KIB, "How much is read from a file at a time."),
+  tailCacheBytes: option(
+    "log.tail_cache_bytes",
+    bytes(0),
+    32 * MIB,
+    "Memory for the newest batches of all partitions, from which consumers at the end of a log are served.",
+  ),
+  maxDecompressedBytes: option(
+    "log.max_decompressed_bytes",
+    bytes(1024, INT_MAX),
+    64 * MIB,
+    "A compressed batch that unpacks to more is refused.",
+  ),
+
+  // [defaults]
+  numPartitions: option(
+    "defaults.num_partitions",
+    integer(1, INT_MAX),
+    1,
+    "Partitions of a topic that is created without a number.",
+    ["num.partitions"],
+  ),
+  defaultReplicationFactor: option(
+    "defaults.replication_factor",
+    integer(1, 32_767),
+    1,
+    "Replicas of a topic that is created without a number. A single broker can have 1.",
+    ["default.replication.factor"],
+  ),
+  autoCreateTopicsEnable: option(
+    "defaults.auto_create_topics",
+    boolean,
+    true,
+    "Whether a topic is created when a client that allows it first asks for it.",
+    ["auto.create.topics.enable"],
+  ),
+  deleteTopicEnable: option("defaults.delete_topics", boolean, true, "Whether topics can be deleted.", ["delete.topic.enable"]),
+  maxPartitionsPerRequest: option(
+    "defaults.max_partitions_per_request",
+    integer(1, 1_000_000),
+    10_000,
+    "How many partitions one request may create.",
+  ),
+  messageMaxBytes: option(
+    "defaults.message_max_bytes",
+    bytes(0, INT_MAX),
+    MIB + 12,
+    "The largest batch of records, after compression. A topic can have its own (max.message.bytes).",
+    ["message.max.bytes"],
+  ),
+  messageTimestampType: option(
+    "defaults.message_timestamp_type",
+    oneOf("CreateTime", "LogAppendTime"),
+    "CreateTime",
+    "Whether a record has the time that its producer gave it, or the time at which it was appended.",
+    ["log.message.timestamp.type"],
+  ),
+  messageTimestampBeforeMaxMs: option(
+    "defaults.message_timestamp_before_max_ms",
+    milliseconds(0),
+    LONG_MAX,
+    "How far a producer's time may lie in the past.",
+    ["log.message.timestamp.before.max.ms"],
+  ),
+  messageTimestampAfterMaxMs: option(
+    "defaults.message_timestamp_after_max_ms",
+    milliseconds(0),
+    HOUR_MS,
+    "How far a producer's time may lie in the future.",
+    ["log.message.timestamp.after.max.ms"],
+  ),
+  compressionType: option(
+    "defaults.compression_type",
+    oneOf("producer"),
+    "producer",
+    "Batches are stored with the compression that the producer chose; no other value is supported yet.",
+    ["compression.type"],
+  ),
+  minInsyncReplicas: option(
+    "defaults.min_insync_replicas",
+    integer(1, INT_MAX),
+    1,
+    "How many replicas must have a record that is written with acks=all.",
+    ["min.insync.replicas"],
+  ),
+
+  // [producer]
+  producerIdExpirationMs: option(
+    "producer.id_expiration_ms",
+    milliseconds(1, INT_MAX),
+    DAY_MS,
+    "The sequence numbers of an idempotent producer that has written nothing for this long are forgotten.",
+    ["producer.id.expiration.ms"],
+  ),
+  maxProducersPerPartition: option(
+    "producer.max_per_partition",
+    integer(1, INT_MAX),
+    10_000,
+    "How many idempotent producers one partition remembers; above, those that wrote longest ago are forgotten.",
+  ),
+
+  // [fetch]
+  fetchMaxBytes: option(
+    "fetch.max_bytes",
+    bytes(1024, INT_MAX),
+    55 * MIB,
+    "The most record bytes in one answer, but for a first batch that is larger.",
+    ["fetch.max.bytes"],
+  ),
+  maxFetchSessions: option(
+    "fetch.max_sessions",
+    integer(0, INT_MAX),
+    1000,
+    "How many incremental fetch sessions are kept (KIP-227).",
+    ["max.incremental.fetch.session.cache.slots"],
+  ),
+  fetchSessionEvictionMs: option(
+    "fetch.session_eviction_ms",
+    milliseconds(0, DAY_MS),
+    2 * MINUTE_MS,
+    "When all are taken, a session that was not used for this long makes place for a new one.",
+  ),
+
+  // [group]
+  offsetsTopicNumPartitions: option(
+    "group.offsets_num_partitions",
+    integer(1, 10_000),
+    50,
+    "Partitions of __consumer_offsets. It cannot be changed once the topic exists.",
+    ["offsets.topic.num.partitions"],
+  ),
+  offsetsTopicSegmentBytes: option(
+    "group.offsets_segment_bytes",
+    bytes(1024, INT_MAX),
+    100 * MIB,
+    "Size of the segments of __consumer_offsets.",
+    ["offsets.topic.segment.bytes"],
+  ),
+  offsetMetadataMaxBytes: option(
+    "group.offset_metadata_max_bytes",
+    bytes(0, INT_MAX),
+    4096,
+    "The longest text that a consumer may commit with an offset.",
+    ["offset.metadata.max.bytes"],
+  ),
+  offsetsRetentionMinutes: option(
+    "group.offsets_retention_minutes",
+    integer(1, INT_MAX, " of minutes"),
+    10_080,
+    "How long the offsets of a group without members are kept.",
+    ["offsets.retention.minutes"],
+  ),
+  offsetsCommitTimeoutMs: option(
+    "group.offsets_commit_timeout_ms",
+    milliseconds(1, INT_MAX),
+    5000,
+    "A commit that is not on the disk after this time is answered with an error that clients retry.",
+    ["offsets.commit.timeout.ms"],
+  ),
+  groupInitialRebalanceDelayMs: option(
+    "group.initial_rebalance_delay_ms",
+    milliseconds(0, INT_MAX),
+    3000,
+    "How long a new group waits for more members before its first assignment. 0 makes a first consumer start at once.",
+    ["group.initial.rebalance.delay.ms"],
+  ),
+  groupMinSessionTimeoutMs: option(
+    "group.min_session_timeout_ms",
+    milliseconds(1, INT_MAX),
+    6000,
+    "The shortest session timeout that a member may ask for.",
+    ["group.min.session.timeout.ms"],
+  ),
+  groupMaxSessionTimeoutMs: option(
+    "group.max_session_timeout_ms",
+    milliseconds(1, INT_MAX),
+    1_800_000,
+    "The longest session timeout that a member may ask for.",
+    ["group.max.session.timeout.ms"],
+  ),
+  groupMaxSize: option("group.max_size", integer(1, INT_MAX), 10_000, "How many members a group may have.", ["group.max.size"]),
+
+  // [logging]
+  logLevel: option(
+    "logging.level",
+    oneOf("debug", "info", "warn", "error"),
+    "info",
+    "Which lines the broker writes about itself: these and worse.",
+  ),
+  logFormat: option("logging.format", oneOf("text", "json"), "text", "Lines for people, or one JSON object a line."),
+} as const;
+
+type ValueOf<O> = O extends Option<infer T> ? T : never;
+
+/** The effective options of one broker: flat, read-only, units last in the names. */
+export type ServerConfig = { readonly [K in keyof typeof serverOptions]: ValueOf<(typeof serverOptions)[K]> };
+export type ServerField = keyof ServerConfig;
+
+/** One option without its value's type, for code that treats all alike. */
+export interface AnyOption extends Option<unknown> {
+  readonly field: ServerField;
+  /** "QUARKMQ_DATA_DIR" */
+  readonly env: string;
+  /** "--data-dir" */
+  readonly flag: string;
+}
+
+const words = (field: string): string[] => field.split(/(?=[A-Z])/).map((word) => word.toLowerCase());
+
+/** Every option in the order of the table. */
+export const allServerOptions: readonly AnyOption[] = Object.entries(serverOptions).map(([field, declared]) => ({
+  ...(declared as Option<unknown>),
+  field: field as ServerField,
+  env: `QUARKMQ_${words(field).join("_").toUpperCase()}`,
+  flag: `--${words(field).join("-")}`,
+}));
+
+/** Rules between options. Each gives the fields it concerns, and what is wrong or null. */
+export const serverRules: readonly { fields: readonly ServerField[]; broken(config: ServerConfig): string | null }[] = [
+  {
+    fields: ["groupMinSessionTimeoutMs", "groupMaxSessionTimeoutMs"],
+    broken: (c) =>
+      c.groupMinSessionTimeoutMs > c.groupMaxSessionTimeoutMs ? "must not be above group.max_session_timeout_ms" : null,
+  },
+  {
+    fields: ["messageMaxBytes", "socketRequestMaxBytes"],
+    broken: (c) => (c.messageMaxBytes > c.socketRequestMaxBytes ? "must not be above server.request_max_bytes" : null),
+  },
+  {
+    fields: ["requestBufferBytes", "socketRequestMaxBytes"],
+    broken: (c) => (c.requestBufferBytes < c.socketRequestMaxBytes ? "must not be below server.request_max_bytes" : null),
+  },
+];
+
+/** The built-in defaults, with `changes` on top: for tests and tools. The broker itself uses `loadServerConfig`. */
+export function defaultServerConfig(changes: Partial<ServerConfig> = {}): ServerConfig {
+  const defaults = Object.fromEntries(Object.entries(serverOptions).map(([field, declared]) => [field, declared.default]));
+  return Object.freeze({ ...(defaults as ServerConfig), ...changes });
+}
