@@ -1,0 +1,377 @@
+/**
+ * The configs of a topic: every name that Kafka 4.4 documents, so that tools can set and describe them; `acts` says whether
+ * quarkmq does what the config asks for. Names, types, limits and messages follow Kafka's LogConfig and ConfigDef.
+ */
+import { LONG_MAX } from "./option.ts";
+import type { ServerConfig } from "./server-options.ts";
+
+/** Kafka's ConfigDef types, as in DescribeConfigs. */
+export type TopicOptionType = "BOOLEAN" | "STRING" | "INT" | "LONG" | "DOUBLE" | "LIST";
+
+/** Says what is wrong with a value in Kafka's words, or null. */
+type Check<T> = (value: T, name: string) => string | null;
+
+export interface TopicOption<T> {
+  /** "segment.bytes" */
+  readonly name: string;
+  readonly type: TopicOptionType;
+  /** The value of a topic that does not set it, from the options of the server. */
+  readonly fromServer: (config: ServerConfig) => T;
+  /** Kafka's server-wide name for the same ("log.segment.bytes"), or null. */
+  readonly serverName: string | null;
+  /** Whether quarkmq does what it asks for. Where false it is stored, described, and has no effect yet. */
+  readonly acts: boolean;
+  /** Accepted but not listed by DescribeConfigs: for tests. */
+  readonly internal: boolean;
+  readonly doc: string;
+  readonly check: Check<T>;
+}
+
+const MIB = 1024 * 1024;
+const WEEK_MS = 7 * 24 * 3_600_000;
+const DAY_MS = 24 * 3_600_000;
+
+const anything: Check<unknown> = () => null;
+const invalid = (name: string, value: unknown, why: string) => `Invalid value ${value} for configuration ${name}: ${why}`;
+const atLeast =
+  (min: number): Check<number> =>
+  (value, name) =>
+    value < min ? invalid(name, numberText(value), `Value must be at least ${min}`) : null;
+const between =
+  (min: number, max: number): Check<number> =>
+  (value, name) =>
+    value > max ? invalid(name, numberText(value), `Value must be no more than ${max}`) : atLeast(min)(value, name);
+const oneOf =
+  (...words: string[]): Check<string> =>
+  (value, name) =>
+    words.includes(value) ? null : invalid(name, value, `String must be one of: ${words.join(", ")}`);
+const someOf =
+  (...words: string[]): Check<readonly string[]> =>
+  (values, name) => {
+    if (new Set(values).size !== values.length) return `Configuration '${name}' values must not be duplicated.`;
+    for (const value of values) {
+      const wrong = value === "" ? `Configuration '${name}' values must not be empty.` : oneOf(...words)(value, name);
+      if (wrong !== null) return wrong;
+    }
+    return null;
+  };
+const gzipLevel: Check<number> = (value, name) =>
+  value === -1 || (value >= 1 && value <= 9) ? null : invalid(name, value, "Value must be between 1 and 9 or equal to -1");
+const throttledReplicas: Check<readonly string[]> = (values, name) =>
+  values.every((value) => /^(\d+:\d+)?$/.test(value.trim())) || values.join("").trim() === "*"
+    ? null
+    : invalid(
+        name,
+        `[${values.join(", ")}]`,
+        `${name} must be the literal '*' or a list of replicas in the following format: [partitionId]:[brokerId],[partitionId]:[brokerId],...`,
+      );
+
+interface Rest {
+  readonly server?: string;
+  readonly acts?: boolean;
+  readonly internal?: boolean;
+  readonly doc: string;
+}
+function declare<T>(
+  type: TopicOptionType,
+  name: string,
+  from: T | ((c: ServerConfig) => T),
+  check: Check<T>,
+  rest: Rest,
+): TopicOption<T> {
+  const fromServer = typeof from === "function" ? (from as (c: ServerConfig) => T) : () => from;
+  const { server = null, acts = false, internal = false, doc } = rest;
+  return { name, type, fromServer, serverName: server, acts, internal, doc, check };
+}
+const int = (name: string, from: number | ((c: ServerConfig) => number), check: Check<number>, rest: Rest) =>
+  declare<number>("INT", name, from, check, rest);
+const long = (name: string, from: number | ((c: ServerConfig) => number), check: Check<number>, rest: Rest) =>
+  declare<number>("LONG", name, from, check, rest);
+const bool = (name: string, from: boolean, rest: Rest) => declare<boolean>("BOOLEAN", name, from, anything, rest);
+const list = (name: string, from: readonly string[], check: Check<readonly string[]>, rest: Rest) =>
+  declare<readonly string[]>("LIST", name, from, check, rest);
+
+/** Field of `TopicConfig` → declaration. */
+const declared = {
+  segmentBytes: int("segment.bytes", (c) => c.logSegmentBytes, atLeast(MIB), {
+    server: "log.segment.bytes",
+    acts: true,
+    doc: "A segment file is closed and a new one begun at this size.",
+  }),
+  segmentMs: long("segment.ms", (c) => c.logSegmentMs, atLeast(1), {
+    server: "log.roll.ms",
+    acts: true,
+    doc: "A segment file is closed when its first record is this old, full or not.",
+  }),
+  segmentJitterMs: long("segment.jitter.ms", (c) => c.logSegmentJitterMs, atLeast(0), {
+    server: "log.roll.jitter.ms",
+    acts: true,
+    doc: "Up to this much, by chance, is taken off segment.ms, so that partitions do not all begin new segments together.",
+  }),
+  segmentIndexBytes: int("segment.index.bytes", (c) => c.logIndexMaxBytes, atLeast(4), {
+    server: "log.index.size.max.bytes",
+    acts: true,
+    doc: "The largest size of an index file; a segment is closed when its index is full.",
+  }),
+  flushMessages: long("flush.messages", LONG_MAX, atLeast(1), {
+    server: "log.flush.interval.messages",
+    doc: "Kafka syncs after this many records. quarkmq syncs every write before it acknowledges it, unless it runs with durability = page-cache.",
+  }),
+  flushMs: long("flush.ms", LONG_MAX, atLeast(0), {
+    server: "log.flush.interval.ms",
+    doc: "Kafka syncs after this time. quarkmq syncs every write before it acknowledges it, unless it runs with durability = page-cache.",
+  }),
+  retentionBytes: long("retention.bytes", -1, anything, {
+    server: "log.retention.bytes",
+    doc: "With the policy delete: the oldest segments of a partition are removed above this size; -1 is no limit.",
+  }),
+  retentionMs: long("retention.ms", WEEK_MS, atLeast(-1), {
+    server: "log.retention.ms",
+    doc: "With the policy delete: segments are removed when all their records are older than this; -1 is no limit.",
+  }),
+  maxMessageBytes: int("max.message.bytes", (c) => c.messageMaxBytes, atLeast(0), {
+    server: "message.max.bytes",
+    acts: true,
+    doc: "The largest batch of records that the topic takes, after compression.",
+  }),
+  indexIntervalBytes: int("index.interval.bytes", (c) => c.logIndexIntervalBytes, atLeast(0), {
+    server: "log.index.interval.bytes",
+    acts: true,
+    doc: "One index entry is written for about this many bytes of log.",
+  }),
+  deleteRetentionMs: long("delete.retention.ms", DAY_MS, atLeast(0), {
+    server: "log.cleaner.delete.retention.ms",
+    doc: "With the policy compact: how long the mark of a deleted key is kept.",
+  }),
+  minCompactionLagMs: long("min.compaction.lag.ms", 0, atLeast(0), {
+    server: "log.cleaner.min.compaction.lag.ms",
+    doc: "With the policy compact: a record is not compacted away before it is this old.",
+  }),
+  maxCompactionLagMs: long("max.compaction.lag.ms", LONG_MAX, atLeast(1), {
+    server: "log.cleaner.max.compaction.lag.ms",
+    doc: "With the policy compact: a record waits at most this long for compaction.",
+  }),
+  fileDeleteDelayMs: long("file.delete.delay.ms", 60_000, atLeast(0), {
+    server: "log.segment.delete.delay.ms",
+    doc: "How long a removed segment's files stay on the disk.",
+  }),
+  minCleanableDirtyRatio: declare<number>("DOUBLE", "min.cleanable.dirty.ratio", 0.5, between(0, 1), {
+    server: "log.cleaner.min.cleanable.ratio",
+    doc: "With the policy compact: the share of a log that must be new before it is compacted again.",
+  }),
+  cleanupPolicy: list("cleanup.policy", ["delete"], someOf("compact", "delete"), {
+    server: "log.cleanup.policy",
+    doc: "What happens to old records: delete (by age and size), compact (the last of each key stays), both, or nothing when empty.",
+  }),
+  uncleanLeaderElectionEnable: bool("unclean.leader.election.enable", false, {
+    server: "unclean.leader.election.enable",
+    doc: "Whether a replica that may lack records can become leader when no other is left.",
+  }),
+  minInsyncReplicas: int("min.insync.replicas", (c) => c.minInsyncReplicas, atLeast(1), {
+    server: "min.insync.replicas",
+    acts: true,
+    doc: "How many replicas must have a record that is written with acks=all.",
+  }),
+  compressionType: declare<string>(
+    "STRING",
+    "compression.type",
+    (c) => c.compressionType,
+    oneOf("uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"),
+    { server: "compression.type", doc: "How batches are stored; producer keeps what the producer chose." },
+  ),
+  compressionGzipLevel: int("compression.gzip.level", -1, gzipLevel, {
+    server: "compression.gzip.level",
+    doc: "The level when compression.type is gzip.",
+  }),
+  compressionLz4Level: int("compression.lz4.level", 9, between(1, 17), {
+    server: "compression.lz4.level",
+    doc: "The level when compression.type is lz4.",
+  }),
+  compressionZstdLevel: int("compression.zstd.level", 3, between(-131_072, 22), {
+    server: "compression.zstd.level",
+    doc: "The level when compression.type is zstd.",
+  }),
+  preallocate: bool("preallocate", false, {
+    server: "log.preallocate",
+    doc: "Whether a new segment file takes its whole size at once.",
+  }),
+  messageTimestampType: declare<string>(
+    "STRING",
+    "message.timestamp.type",
+    (c) => c.messageTimestampType,
+    oneOf("CreateTime", "LogAppendTime"),
+    {
+      server: "log.message.timestamp.type",
+      acts: true,
+      doc: "Whether a record has the time that its producer gave it, or the time at which it was appended.",
+    },
+  ),
+  messageTimestampBeforeMaxMs: long("message.timestamp.before.max.ms", (c) => c.messageTimestampBeforeMaxMs, atLeast(0), {
+    server: "log.message.timestamp.before.max.ms",
+    acts: true,
+    doc: "How far a producer's time may lie in the past. Not applied with LogAppendTime.",
+  }),
+  messageTimestampAfterMaxMs: long("message.timestamp.after.max.ms", (c) => c.messageTimestampAfterMaxMs, atLeast(0), {
+    server: "log.message.timestamp.after.max.ms",
+    acts: true,
+    doc: "How far a producer's time may lie in the future. Not applied with LogAppendTime.",
+  }),
+  leaderReplicationThrottledReplicas: list("leader.replication.throttled.replicas", [], throttledReplicas, {
+    doc: "Replicas whose replication is slowed down on the leader's side: partition:broker pairs, or * for all.",
+  }),
+  followerReplicationThrottledReplicas: list("follower.replication.throttled.replicas", [], throttledReplicas, {
+    doc: "Replicas whose replication is slowed down on the follower's side: partition:broker pairs, or * for all.",
+  }),
+  remoteStorageEnable: bool("remote.storage.enable", false, { doc: "Tiered storage, which quarkmq does not have." }),
+  localRetentionMs: long("local.retention.ms", -2, atLeast(-2), {
+    server: "log.local.retention.ms",
+    doc: "With tiered storage: how long segments stay on the local disk.",
+  }),
+  localRetentionBytes: long("local.retention.bytes", -2, atLeast(-2), {
+    server: "log.local.retention.bytes",
+    doc: "With tiered storage: how many bytes of a partition stay on the local disk.",
+  }),
+  remoteLogCopyDisable: bool("remote.log.copy.disable", false, { doc: "With tiered storage: stop copying." }),
+  remoteCopyLagMs: long("remote.copy.lag.ms", 0, atLeast(-1), {
+    server: "log.remote.copy.lag.ms",
+    doc: "With tiered storage: how old a segment must be before it is copied.",
+  }),
+  remoteCopyLagBytes: long("remote.copy.lag.bytes", -1, atLeast(-1), {
+    server: "log.remote.copy.lag.bytes",
+    doc: "With tiered storage: how many newer bytes there must be before a segment is copied.",
+  }),
+  remoteLogDeleteOnDisable: bool("remote.log.delete.on.disable", false, {
+    doc: "With tiered storage: remove what was copied when it is turned off.",
+  }),
+  errorsDeadletterqueueGroupEnable: bool("errors.deadletterqueue.group.enable", false, {
+    doc: "Whether share groups may use the topic for records that they could not deliver (KIP-1191).",
+  }),
+  internalSegmentBytes: int("internal.segment.bytes", 0, anything, {
+    acts: true,
+    internal: true,
+    doc: "Overrides segment.bytes without its lower limit: for tests.",
+  }),
+};
+
+type ValueOf<O> = O extends TopicOption<infer T> ? T : never;
+
+/** The effective configs of one topic: flat, units last in the names. Numbers above 2^53 are rounded; Long.MAX is LONG_MAX. */
+export type TopicConfig = { readonly [K in keyof typeof declared]: ValueOf<(typeof declared)[K]> };
+
+/** Every config of a topic, in Kafka's order. */
+export const topicOptions: readonly TopicOption<unknown>[] = Object.values(declared) as TopicOption<unknown>[];
+const optionByName = new Map(topicOptions.map((option) => [option.name, option]));
+
+/** The config of this name, or undefined when Kafka has none. */
+export const topicOption = (name: string): TopicOption<unknown> | undefined => optionByName.get(name);
+
+/** Longs keep their exact text: a double would round them. */
+interface Parsed {
+  readonly value: unknown;
+  readonly text: string;
+}
+
+/** ConfigDef.parseType: a value's text as its type says, or what is wrong with it. */
+function parse(option: TopicOption<unknown>, text: string): Parsed | string {
+  const trimmed = text.trim();
+  switch (option.type) {
+    case "BOOLEAN": {
+      const word = trimmed.toLowerCase();
+      if (word === "true" || word === "false") return { value: word === "true", text: word };
+      return invalid(option.name, text, "Expected value to be either true or false");
+    }
+    case "INT":
+    case "LONG": {
+      const exact = /^[+-]?\d+$/.test(trimmed) ? BigInt(trimmed) : null;
+      const bits = option.type === "INT" ? 32 : 64;
+      if (exact === null || BigInt.asIntN(bits, exact) !== exact)
+        return invalid(option.name, text, `Not a number of type ${option.type}`);
+      return { value: Number(exact), text: String(exact) };
+    }
+    case "DOUBLE": {
+      if (!/^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/.test(trimmed))
+        return invalid(option.name, text, "Not a number of type DOUBLE");
+      return { value: Number(trimmed), text: doubleText(Number(trimmed)) };
+    }
+    case "LIST": {
+      const values = trimmed === "" ? [] : trimmed.split(/\s*,\s*/);
+      return { value: values, text: values.join(",") };
+    }
+    case "STRING":
+      return { value: trimmed, text: trimmed };
+  }
+}
+
+const numberText = (value: number): string => (value >= LONG_MAX ? "9223372036854775807" : String(value));
+
+/** Java's Double.toString. */
+function doubleText(value: number): string {
+  const size = Math.abs(value);
+  if (value === 0 || (size >= 1e-3 && size < 1e7)) return Number.isInteger(value) ? `${value}.0` : String(value);
+  const [digits, exponent] = value.toExponential().split("e");
+  return `${digits!.includes(".") ? digits : `${digits}.0`}E${Number(exponent)}`;
+}
+
+function valueText(option: TopicOption<unknown>, value: unknown): string {
+  if (Array.isArray(value)) return value.join(",");
+  if (typeof value === "number") return option.type === "DOUBLE" ? doubleText(value) : numberText(value);
+  return String(value);
+}
+
+/** What a server's default for a config is, as DescribeConfigs writes it. */
+export const topicDefaultText = (option: TopicOption<unknown>, config: ServerConfig): string =>
+  valueText(option, option.fromServer(config));
+
+/** The effective value of one config, as DescribeConfigs writes it. */
+export function topicConfigText(
+  option: TopicOption<unknown>,
+  overrides: ReadonlyMap<string, string>,
+  config: ServerConfig,
+): string {
+  const override = overrides.get(option.name);
+  const parsed = override === undefined ? undefined : parse(option, override);
+  return typeof parsed === "object" ? parsed.text : topicDefaultText(option, config);
+}
+
+/**
+ * Checks the configs that a topic is to have in all (existing and new). Null when they are good, otherwise the message of an
+ * INVALID_CONFIG error, as ControllerConfigurationValidator and LogConfig.validate give it.
+ */
+export function checkTopicConfigs(configs: Iterable<readonly [string, string | null]>, config: ServerConfig): string | null {
+  const given = new Map<string, string>();
+  const nulls: string[] = [];
+  for (const [name, value] of configs) {
+    if (value === null) nulls.push(name);
+    else given.set(name, value);
+  }
+  if (nulls.length > 0) return `Null value not supported for topic configs: ${nulls.join(",")}`;
+  for (const name of given.keys()) if (!optionByName.has(name)) return `Unknown topic config name: ${name}`;
+  for (const [name, text] of given) {
+    const option = optionByName.get(name)!;
+    const parsed = parse(option, text);
+    const wrong = typeof parsed === "string" ? parsed : option.check(parsed.value, name);
+    if (wrong !== null) return wrong;
+  }
+  return checkTogether(effectiveTopicConfig(given, config));
+}
+
+function checkTogether(c: TopicConfig): string | null {
+  if (c.minCompactionLagMs > c.maxCompactionLagMs)
+    return `conflict topic config setting min.compaction.lag.ms (${numberText(c.minCompactionLagMs)}) > max.compaction.lag.ms (${numberText(c.maxCompactionLagMs)})`;
+  if (c.remoteStorageEnable)
+    return "Tiered Storage functionality is disabled in the broker. Topic cannot be configured with remote log storage.";
+  return null;
+}
+
+/** A topic's own configs over the server's defaults. A stored value that does not parse (it was checked before) counts as not set. */
+export function effectiveTopicConfig(overrides: ReadonlyMap<string, string>, config: ServerConfig): TopicConfig {
+  const values: Record<string, unknown> = {};
+  for (const [field, option] of Object.entries(declared) as [string, TopicOption<unknown>][]) {
+    const text = overrides.get(option.name);
+    const parsed = text === undefined ? undefined : parse(option, text);
+    values[field] = typeof parsed === "object" ? parsed.value : option.fromServer(config);
+  }
+  // Kafka's LogConfig.segmentSize: the internal one wins where it is set.
+  if ((values.internalSegmentBytes as number) > 0) values.segmentBytes = values.internalSegmentBytes;
+  return Object.freeze(values) as TopicConfig;
+}
