@@ -34,7 +34,10 @@ type record struct {
 	Key         []byte   `json:"key"` // null stays null, "" stays empty: encoding/json keeps them apart
 	Value       []byte   `json:"value"`
 	Headers     []header `json:"headers"`
+	Codec       string   `json:"codec,omitempty"` // told only by this driver: that of the batch it came in
 }
+
+var codecNames = []string{"none", "gzip", "snappy", "lz4", "zstd"}
 
 type command struct {
 	ID               int               `json:"id"`
@@ -146,6 +149,7 @@ func produce(ctx context.Context, q command) (any, error) {
 func toRecord(k *kgo.Record) record {
 	ms := k.Timestamp.UnixMilli()
 	r := record{Partition: &k.Partition, Offset: k.Offset, TimestampMs: &ms, Key: k.Key, Value: k.Value, Headers: []header{}}
+	r.Codec = codecNames[k.Attrs.CompressionType()]
 	for _, h := range k.Headers {
 		r.Headers = append(r.Headers, header{h.Key, h.Value})
 	}

@@ -1,0 +1,4 @@
+import { franzGo } from "../support/driver.ts";
+import { assertEverything } from "./assertions.ts";
+
+assertEverything(franzGo);

@@ -1,0 +1,4 @@
+import { librdkafka } from "../support/driver.ts";
+import { assertEverything } from "./assertions.ts";
+
+assertEverything(librdkafka);
