@@ -105,6 +105,7 @@ async function read({ topic, from, to }) {
     maxWaitTimeInMs: 100,
     maxBytesPerPartition: 4 << 20,
   });
+  const joined = new Promise((done) => consumer.on(consumer.events.GROUP_JOIN, done));
   await consumer.connect();
   await consumer.subscribe({ topic, fromBeginning: true });
   await consumer.run({
@@ -116,6 +117,7 @@ async function read({ topic, from, to }) {
       if (Number(message.offset) === end - 1) wanted.delete(partition);
     },
   });
+  await joined;
   for (const [p, offset] of Object.entries(from)) consumer.seek({ topic, partition: Number(p), offset: String(offset) });
   while (wanted.size > 0) await sleep(10);
   await consumer.disconnect();

@@ -56,6 +56,7 @@ def producer(codec):
                 "message.max.bytes": 8 << 20,
                 "partitioner": "murmur2_random",
                 "linger.ms": 5,
+                "enable.idempotence": True,  # without it a retry can reorder
             }
         )
     return CODECS[codec]
