@@ -1,0 +1,44 @@
+/** Metadata (3). */
+import { api, array, bool, int16, int32, type Request, type Response, string, uuid } from "../schema.ts";
+
+/** Authorized operations were not asked for (KIP-430). */
+const NO_OPERATIONS = -0x80000000;
+
+export const Metadata = api({
+  key: 3,
+  name: "Metadata",
+  declared: "0-13",
+  flexible: "9+",
+  request: {
+    topics: array({ topicId: uuid("10+"), name: string().nullable("10+") }).nullable("1+"),
+    allowAutoTopicCreation: bool("4+").default(true),
+    includeClusterAuthorizedOperations: bool("8-10").default(false),
+    includeTopicAuthorizedOperations: bool("8+"),
+  },
+  response: {
+    throttleTimeMs: int32("3+").default(0),
+    brokers: array({ nodeId: int32(), host: string(), port: int32(), rack: string("1+").nullable().default(null) }),
+    clusterId: string("2+").nullable().default(null),
+    controllerId: int32("1+").default(-1),
+    topics: array({
+      errorCode: int16(),
+      name: string().nullable("12+"),
+      topicId: uuid("10+"),
+      isInternal: bool("1+").default(false),
+      partitions: array({
+        errorCode: int16(),
+        partitionIndex: int32(),
+        leaderId: int32(),
+        leaderEpoch: int32("7+").default(-1),
+        replicaNodes: array(int32()),
+        isrNodes: array(int32()),
+        offlineReplicas: array(int32(), "5+"),
+      }),
+      topicAuthorizedOperations: int32("8+").default(NO_OPERATIONS),
+    }),
+    clusterAuthorizedOperations: int32("8-10").default(NO_OPERATIONS),
+    errorCode: int16("13+").default(0),
+  },
+});
+export type MetadataRequest = Request<typeof Metadata>;
+export type MetadataResponse = Response<typeof Metadata>;

@@ -1,0 +1,21 @@
+/** Heartbeat (12). */
+import { api, int16, int32, type Request, type Response, string } from "../schema.ts";
+
+export const Heartbeat = api({
+  key: 12,
+  name: "Heartbeat",
+  declared: "0-4",
+  flexible: "4+",
+  request: {
+    groupId: string(),
+    generationId: int32(),
+    memberId: string(),
+    groupInstanceId: string("3+").nullable().default(null),
+  },
+  response: {
+    throttleTimeMs: int32("1+").default(0),
+    errorCode: int16(),
+  },
+});
+export type HeartbeatRequest = Request<typeof Heartbeat>;
+export type HeartbeatResponse = Response<typeof Heartbeat>;

@@ -1,0 +1,27 @@
+/** SyncGroup (14). */
+import { api, array, bytes, int16, int32, type Request, type Response, string } from "../schema.ts";
+
+export const SyncGroup = api({
+  key: 14,
+  name: "SyncGroup",
+  declared: "0-5",
+  flexible: "4+",
+  request: {
+    groupId: string(),
+    generationId: int32(),
+    memberId: string(),
+    groupInstanceId: string("3+").nullable().default(null),
+    protocolType: string("5+").nullable().default(null),
+    protocolName: string("5+").nullable().default(null),
+    assignments: array({ memberId: string(), assignment: bytes() }),
+  },
+  response: {
+    throttleTimeMs: int32("1+").default(0),
+    errorCode: int16(),
+    protocolType: string("5+").nullable().default(null),
+    protocolName: string("5+").nullable().default(null),
+    assignment: bytes(),
+  },
+});
+export type SyncGroupRequest = Request<typeof SyncGroup>;
+export type SyncGroupResponse = Response<typeof SyncGroup>;
