@@ -8,11 +8,12 @@ import { Codec } from "./batch.ts";
 import { badCompression, decompressedTooLarge } from "./errors.ts";
 import { decompressLz4 } from "./lz4.ts";
 import { decompressSnappy } from "./snappy.ts";
+import { checkZstdFrames } from "./zstd.ts";
 
 /**
  * The records of `bytes[start, end)` decompressed: a new buffer, or a view of `bytes` for no compression. Throws
  * - INVALID_RECORD if the compressed bytes are malformed (Kafka: KafkaException, answered UNKNOWN_SERVER_ERROR),
- * - MESSAGE_TOO_LARGE if they come to more than `maxBytes`; no more than that is ever held. Kafka streams them and has no
+ * - MESSAGE_TOO_LARGE if they come to more than `maxBytes` (at least 1); no more than that is ever held. Kafka streams them and has no
  *   such bound; this code makes Java producers split the batch and try again,
  * - UNSUPPORTED_COMPRESSION_TYPE if no codec has that id (Kafka: IllegalArgumentException, answered UNKNOWN_SERVER_ERROR).
  */
@@ -26,8 +27,11 @@ export function decompress(codec: number, bytes: Buffer, start: number, end: num
       return decompressSnappy(bytes.subarray(start, end), maxBytes);
     case Codec.lz4:
       return decompressLz4(bytes.subarray(start, end), maxBytes);
-    case Codec.zstd:
-      return builtIn(zstdDecompressSync, bytes.subarray(start, end), maxBytes);
+    case Codec.zstd: {
+      const frames = bytes.subarray(start, end);
+      checkZstdFrames(frames);
+      return builtIn(zstdDecompressSync, frames, maxBytes);
+    }
     default:
       throw new KafkaError("UNSUPPORTED_COMPRESSION_TYPE", `Unknown compression type id: ${codec}`);
   }

@@ -4,7 +4,10 @@
  *
  * Where we differ, and why:
  * - an unknown codec is UNSUPPORTED_COMPRESSION_TYPE and compressed bytes that do not decompress are INVALID_RECORD: both leak
- *   out of Kafka as UNKNOWN_SERVER_ERROR. None of the three is retriable;
+ *   out of Kafka as UNKNOWN_SERVER_ERROR. None of the three is retriable. So do malformed varints and headers cut short;
+ * - offset deltas that are not 0, 1, 2... are INVALID_RECORD. Kafka answers UNKNOWN_SERVER_ERROR if the batch is compressed
+ *   (UnsupportedOperationException) and stores it as it is if not, after which consumers see offsets outside the batch;
+ * - a record's length must be that of its fields in compressed batches too: Kafka stores what its own consumers cannot read;
  * - records beyond `maxDecompressedBytes` are MESSAGE_TOO_LARGE (Kafka has no bound);
  * - timestamps beyond ±2^53 ms are INVALID_TIMESTAMP whatever the topic's limits say;
  * - null records are INVALID_RECORD (Kafka: NullPointerException).
@@ -120,9 +123,9 @@ export function validateClientBatch(received: Buffer | null, rules: BatchRules):
   const count = recordCount(batch, 0);
   const body = recordBytes(batch, 0, rules.maxDecompressedBytes);
   const skimmed = skimRecords(body, 0, body.length, count);
-  if (!skimmed.isContiguous) throw invalidRecord(`Inner record offsets are not incremental${where(rules)}`);
   const times = recordTimes(batch, skimmed);
   if (mayHaveRecordErrors(batch, skimmed, times, rules)) throwRecordErrors(batch, rules);
+  if (!skimmed.isContiguous) throw invalidRecord(`Record offsets within the batch are not incremental${where(rules)}`);
   const isAppendTime = rules.timestampType === "LogAppendTime";
   const maxTimestampMs = isAppendTime ? rules.nowMs : Math.max(times.maxMs, NO_TIMESTAMP);
   setMaxTimestamp(batch, 0, rules.timestampType, maxTimestampMs);
@@ -282,13 +285,16 @@ function throwRecordErrors(batch: Buffer, rules: BatchRules): void {
   );
 }
 
+/** As Kafka writes it: Long.MAX_VALUE, which as a number is 2^63, in its own digits. */
+const int64 = (value: number): bigint => (value >= 2 ** 63 ? 2n ** 63n - 1n : BigInt(value));
+
 /** LogValidator.validateTimestamp. */
 function timestampError(batch: Buffer, offset: number, timestampMs: number, rules: BatchRules): string | undefined {
   if (rules.timestampType === "CreateTime" && timestampMs !== NO_TIMESTAMP) {
     if (!isOutOfRange(timestampMs, rules)) return undefined;
     return (
-      `Timestamp ${timestampMs} of message with offset ${offset} is out of range. ` +
-      `The timestamp should be within [${rules.nowMs - rules.beforeMaxMs}, ${rules.nowMs + rules.afterMaxMs}]`
+      `Timestamp ${int64(timestampMs)} of message with offset ${offset} is out of range. ` +
+      `The timestamp should be within [${int64(rules.nowMs) - int64(rules.beforeMaxMs)}, ${int64(rules.nowMs) + int64(rules.afterMaxMs)}]`
     );
   }
   if (timestampType(batch, 0) === "LogAppendTime")
@@ -296,7 +302,10 @@ function timestampError(batch: Buffer, offset: number, timestampMs: number, rule
   return undefined;
 }
 
-/** What `validateStoredBatch` finds. `incomplete`: the buffer ends before the batch does, `bytes` are needed (61 if not even the header is there). */
+/**
+ * What `validateStoredBatch` finds. `incomplete`: the buffer ends before the batch does. `bytes` are needed then, or 61 where the
+ * length is not there yet; a damaged length can ask for 2 GiB, so hold it against what the file has.
+ */
 export type StoredBatch =
   | { kind: "ok"; bytes: number }
   | { kind: "incomplete"; bytes: number }
