@@ -1,0 +1,169 @@
+/** What a shard is asked, and what it answers: the requests of the group APIs without their versions. Bytes in a command stay the caller's. */
+
+/** Names a parked caller. The host gives it out; the answer may come in a later step. */
+export type Ticket = number;
+
+/** A rebalance protocol that a member offers: for consumers the name of an assignor, and its subscription. Opaque to us. */
+export interface Protocol {
+  readonly name: string;
+  readonly metadata: Uint8Array;
+}
+
+export interface JoinCommand {
+  readonly kind: "join";
+  readonly ticket: Ticket;
+  readonly groupId: string;
+  /** "" asks for a new member id. */
+  readonly memberId: string;
+  /** KIP-345: a static member's own name, null for a dynamic member. */
+  readonly instanceId: string | null;
+  readonly clientId: string;
+  /** "/" and the address of the client, as Kafka stores it. */
+  readonly clientHost: string;
+  readonly sessionTimeoutMs: number;
+  readonly rebalanceTimeoutMs: number;
+  readonly protocolType: string;
+  /** In the order of the member's preference. */
+  readonly protocols: readonly Protocol[];
+  /** KIP-800, for log lines. */
+  readonly reason: string | null;
+  /** A fresh UUID: what a new member id ends with. */
+  readonly uuid: string;
+  /** KIP-394: a dynamic member is first told its id (v4+). */
+  readonly mustKnowMemberId: boolean;
+  /** KIP-814: a static leader can be told to keep the assignment (v9+). */
+  readonly canSkipAssignment: boolean;
+}
+
+export interface SyncCommand {
+  readonly kind: "sync";
+  readonly ticket: Ticket;
+  readonly groupId: string;
+  readonly generationId: number;
+  readonly memberId: string;
+  readonly instanceId: string | null;
+  /** Null when the client did not say (below v5). */
+  readonly protocolType: string | null;
+  readonly protocolName: string | null;
+  /** From the leader only. */
+  readonly assignments: readonly { readonly memberId: string; readonly assignment: Uint8Array }[];
+}
+
+export interface HeartbeatCommand {
+  readonly kind: "heartbeat";
+  readonly ticket: Ticket;
+  readonly groupId: string;
+  readonly generationId: number;
+  readonly memberId: string;
+  readonly instanceId: string | null;
+}
+
+export interface LeaveCommand {
+  readonly kind: "leave";
+  readonly ticket: Ticket;
+  readonly groupId: string;
+  /** "" with an instance id removes the static member by name. */
+  readonly members: readonly { readonly memberId: string; readonly instanceId: string | null; readonly reason: string | null }[];
+}
+
+export interface CommitItem {
+  readonly topic: string;
+  readonly topicId: string;
+  readonly partition: number;
+  readonly offset: number;
+  /** -1 when the client did not say. */
+  readonly leaderEpoch: number;
+  readonly metadata: string | null;
+}
+
+export interface CommitCommand {
+  readonly kind: "commit";
+  readonly ticket: Ticket;
+  readonly groupId: string;
+  /** -1 for a client that is no member. */
+  readonly generationId: number;
+  readonly memberId: string;
+  readonly instanceId: string | null;
+  /** How long to keep the offsets, -1 for the broker's own rule (v2 to v4 could say). */
+  readonly retentionMs: number;
+  /** Since v9 an unknown group is answered with GROUP_ID_NOT_FOUND, before with ILLEGAL_GENERATION. */
+  readonly knowsGroupIdNotFound: boolean;
+  readonly items: readonly CommitItem[];
+}
+
+export interface FetchCommand {
+  readonly kind: "fetch";
+  readonly ticket: Ticket;
+  readonly groupId: string;
+  /** Null asks for all that the group has. A topic id of zeros matches any. */
+  readonly topics: readonly { readonly topic: string; readonly topicId: string; readonly partitions: readonly number[] }[] | null;
+}
+
+export type GroupCommand = JoinCommand | SyncCommand | HeartbeatCommand | LeaveCommand | CommitCommand | FetchCommand;
+
+export interface JoinReply {
+  readonly kind: "join";
+  readonly ticket: Ticket;
+  readonly errorCode: number;
+  readonly generationId: number;
+  readonly protocolType: string | null;
+  readonly protocolName: string | null;
+  readonly leader: string;
+  readonly skipAssignment: boolean;
+  readonly memberId: string;
+  /** All members for the leader, none for the others. */
+  readonly members: readonly {
+    readonly memberId: string;
+    readonly groupInstanceId: string | null;
+    readonly metadata: Uint8Array;
+  }[];
+}
+
+export interface SyncReply {
+  readonly kind: "sync";
+  readonly ticket: Ticket;
+  readonly errorCode: number;
+  readonly protocolType: string | null;
+  readonly protocolName: string | null;
+  readonly assignment: Uint8Array;
+}
+
+export interface HeartbeatReply {
+  readonly kind: "heartbeat";
+  readonly ticket: Ticket;
+  readonly errorCode: number;
+}
+
+export interface LeaveReply {
+  readonly kind: "leave";
+  readonly ticket: Ticket;
+  readonly errorCode: number;
+  readonly members: readonly { readonly memberId: string; readonly groupInstanceId: string | null; readonly errorCode: number }[];
+}
+
+export interface CommitReply {
+  readonly kind: "commit";
+  readonly ticket: Ticket;
+  /** One for each item, in the order of the items. */
+  readonly errorCodes: readonly number[];
+}
+
+export interface FetchedPartition {
+  readonly partition: number;
+  /** -1 when nothing is committed. */
+  readonly offset: number;
+  readonly leaderEpoch: number;
+  readonly metadata: string;
+}
+
+export interface FetchReply {
+  readonly kind: "fetch";
+  readonly ticket: Ticket;
+  readonly topics: readonly {
+    readonly topic: string;
+    readonly topicId: string;
+    readonly partitions: readonly FetchedPartition[];
+  }[];
+}
+
+export type GroupReply = JoinReply | SyncReply | HeartbeatReply | LeaveReply | CommitReply | FetchReply;

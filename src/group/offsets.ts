@@ -1,0 +1,132 @@
+/** The offsets that groups have committed, and the requests that write and read them. Source: OffsetMetadataManager. */
+import { ErrorCode } from "../protocol/errors.ts";
+import type { CommitCommand, CommitItem, FetchCommand, FetchedPartition, FetchReply } from "./commands.ts";
+import type { CommittedOffset } from "./durable.ts";
+import type { Group } from "./group.ts";
+import { memberError, startSession } from "./rebalance.ts";
+import type { Turn } from "./turn.ts";
+
+/** No topic in particular: what clients and records that know only names carry. */
+export const ANY_TOPIC_ID = "AAAAAAAAAAAAAAAAAAAAAA";
+
+type TopicOffsets = Map<number, CommittedOffset>;
+
+/** By group, topic name and partition. Nothing empty is kept. */
+export class Offsets {
+  private readonly byGroup = new Map<string, Map<string, TopicOffsets>>();
+
+  has(groupId: string): boolean {
+    return this.byGroup.has(groupId);
+  }
+
+  get(groupId: string, topic: string, partition: number): CommittedOffset | undefined {
+    return this.byGroup.get(groupId)?.get(topic)?.get(partition);
+  }
+
+  topics(groupId: string): ReadonlyMap<string, ReadonlyMap<number, CommittedOffset>> {
+    return this.byGroup.get(groupId) ?? NO_TOPICS;
+  }
+
+  set(groupId: string, topic: string, partition: number, value: CommittedOffset): void {
+    const topics = this.byGroup.get(groupId) ?? new Map<string, TopicOffsets>();
+    const partitions = topics.get(topic) ?? new Map<number, CommittedOffset>();
+    this.byGroup.set(groupId, topics.set(topic, partitions.set(partition, value)));
+  }
+
+  delete(groupId: string, topic: string, partition: number): void {
+    const topics = this.byGroup.get(groupId);
+    const partitions = topics?.get(topic);
+    if (topics === undefined || partitions === undefined) return;
+    partitions.delete(partition);
+    if (partitions.size === 0) topics.delete(topic);
+    if (topics.size === 0) this.byGroup.delete(groupId);
+  }
+}
+
+const NO_TOPICS: ReadonlyMap<string, TopicOffsets> = new Map();
+
+/** OffsetCommit: all items that can be kept are written as one batch. `hasRoom` is whether an unknown group may become known. */
+export function commit(turn: Turn, group: Group | undefined, command: CommitCommand, hasRoom: boolean): void {
+  const { ticket, items } = command;
+  const errorCode = commitError(group, command, hasRoom);
+  if (errorCode !== null) {
+    turn.replies.push({ kind: "commit", ticket, errorCodes: items.map(() => errorCode) });
+    return;
+  }
+  // A commit shows that a member lives.
+  const member = group?.member(command.memberId);
+  if (member !== undefined && group!.state !== "CompletingRebalance") startSession(turn, member);
+  const errorCodes = items.map((item) => {
+    // Kafka measures characters too, whatever the option's name says.
+    if (item.metadata !== null && item.metadata.length > turn.config.offsetMetadataMaxBytes)
+      return ErrorCode.OFFSET_METADATA_TOO_LARGE;
+    const { topic, partition } = item;
+    turn.records.push({ kind: "offset", groupId: command.groupId, topic, partition, value: committed(turn, command, item) });
+    return ErrorCode.NONE;
+  });
+  turn.replies.push({ kind: "commit", ticket, errorCodes });
+}
+
+function committed(turn: Turn, command: CommitCommand, item: CommitItem): CommittedOffset {
+  const { offset, leaderEpoch, topicId } = item;
+  const expiresMs = command.retentionMs === -1 ? -1 : turn.wallMs + command.retentionMs;
+  return { offset, leaderEpoch, metadata: item.metadata ?? "", committedMs: turn.wallMs, expiresMs, topicId };
+}
+
+/** Source: ClassicGroup.validateOffsetCommit. */
+function commitError(group: Group | undefined, command: CommitCommand, hasRoom: boolean): number | null {
+  const { memberId, instanceId, generationId } = command;
+  if (group === undefined) {
+    // Clients that only keep offsets here, and admin tools, make a "simple" group with their first commit.
+    if (generationId < 0) return hasRoom ? null : ErrorCode.INVALID_COMMIT_OFFSET_SIZE;
+    return command.knowsGroupIdNotFound ? ErrorCode.GROUP_ID_NOT_FOUND : ErrorCode.ILLEGAL_GENERATION;
+  }
+  if (generationId < 0 && group.state === "Empty") return null;
+  const errorCode = memberError(group, memberId, instanceId);
+  if (errorCode !== null) return errorCode;
+  if (generationId !== group.generationId) return ErrorCode.ILLEGAL_GENERATION;
+  // It knows the generation but not yet its part in it.
+  return group.state === "CompletingRebalance" ? ErrorCode.REBALANCE_IN_PROGRESS : null;
+}
+
+/** OffsetFetch: what is not committed is answered with -1 and no error, an unknown group too. */
+export function fetchOffsets(turn: Turn, offsets: Offsets, command: FetchCommand): void {
+  const { ticket, groupId, topics } = command;
+  turn.replies.push({
+    kind: "fetch",
+    ticket,
+    topics: topics === null ? allOf(offsets, groupId) : someOf(offsets, groupId, topics),
+  });
+}
+
+function allOf(offsets: Offsets, groupId: string): FetchReply["topics"] {
+  return [...offsets.topics(groupId)].map(([topic, partitions]) => ({
+    topic,
+    topicId: ANY_TOPIC_ID,
+    partitions: [...partitions].map(([partition, value]) => fetched(partition, value)),
+  }));
+}
+
+function someOf(offsets: Offsets, groupId: string, asked: NonNullable<FetchCommand["topics"]>): FetchReply["topics"] {
+  const known = offsets.topics(groupId);
+  return asked.map(({ topic, topicId, partitions }) => {
+    const ofTopic = known.get(topic);
+    return {
+      topic,
+      topicId,
+      partitions: partitions.map((partition) => {
+        const value = ofTopic?.get(partition);
+        return fetched(partition, value !== undefined && isSameTopic(value.topicId, topicId) ? value : undefined);
+      }),
+    };
+  });
+}
+
+/** What was committed for an earlier topic of the same name is not this topic's. */
+const isSameTopic = (committedId: string, askedId: string): boolean =>
+  committedId === askedId || committedId === ANY_TOPIC_ID || askedId === ANY_TOPIC_ID;
+
+function fetched(partition: number, value: CommittedOffset | undefined): FetchedPartition {
+  if (value === undefined) return { partition, offset: -1, leaderEpoch: -1, metadata: "" };
+  return { partition, offset: value.offset, leaderEpoch: value.leaderEpoch, metadata: value.metadata };
+}

@@ -1,0 +1,149 @@
+/**
+ * The groups of one partition of __consumer_offsets as a pure machine: requests and the passing of time in, records and replies
+ * out. What is in the log survives; who waits, who is alive and half-done rebalances do not, and clients build them anew.
+ * The host (broker/coordinator-host.ts) owns the log, the clocks and the callers. Source: GroupCoordinatorShard.
+ */
+import { assert } from "../base/assert.ts";
+import type { Logger } from "../base/logger.ts";
+import type { Effects, Machine } from "../base/machine.ts";
+import { ErrorCode } from "../protocol/errors.ts";
+import { Alarms } from "./alarms.ts";
+import type { GroupCommand, GroupReply, JoinCommand } from "./commands.ts";
+import type { GroupRecord } from "./durable.ts";
+import { Group } from "./group.ts";
+import { join, refuseInvalidJoin } from "./join.ts";
+import { heartbeat, leave } from "./leave.ts";
+import type { Due } from "./member.ts";
+import { commit, fetchOffsets, Offsets } from "./offsets.ts";
+import { joinTimeIsUp, pendingTimeIsUp, prepareRebalance, sessionIsOver, startSession, syncTimeIsUp } from "./rebalance.ts";
+import { sync } from "./sync.ts";
+import { type GroupConfig, type Shop, Turn } from "./turn.ts";
+
+export class GroupShard implements Machine<GroupCommand, GroupRecord, GroupReply> {
+  /** What to add to nowMs to get the wall clock; an input, set by the host before a call when the clocks drift apart. */
+  wallOffsetMs = 0;
+  readonly groups = new Map<string, Group>();
+  readonly offsets = new Offsets();
+  private readonly shop: Shop;
+
+  constructor(config: GroupConfig, logger: Logger) {
+    this.shop = { config, logger, alarms: new Alarms<Due>() };
+  }
+
+  get wakeAtMs(): number {
+    return this.shop.alarms.nextMs;
+  }
+
+  step(command: GroupCommand, nowMs: number): Effects<GroupRecord, GroupReply> {
+    const turn = this.turn(nowMs);
+    const group = this.groups.get(command.groupId);
+    switch (command.kind) {
+      case "join":
+        this.join(turn, group, command);
+        break;
+      case "sync":
+        sync(turn, group, command);
+        break;
+      case "heartbeat":
+        heartbeat(turn, group, command);
+        break;
+      case "leave":
+        leave(turn, group, command);
+        break;
+      case "commit":
+        commit(turn, group, command, this.hasRoomForAGroup);
+        break;
+      case "fetch":
+        fetchOffsets(turn, this.offsets, command);
+        break;
+    }
+    return this.end(turn, command.groupId);
+  }
+
+  /** Handles one alarm that is due, if there is one: call it again while wakeAtMs has come. */
+  tick(nowMs: number): Effects<GroupRecord, GroupReply> {
+    const turn = this.turn(nowMs);
+    const due = this.shop.alarms.takeDue(nowMs)?.subject;
+    if (due === undefined) return turn;
+    const { group } = due;
+    if (due.kind === "session") sessionIsOver(turn, group, due.member);
+    else if (due.kind === "pending") pendingTimeIsUp(turn, group, due.memberId);
+    else if (due.kind === "join") joinTimeIsUp(turn, group);
+    else syncTimeIsUp(turn, group);
+    return this.end(turn, group.id);
+  }
+
+  apply(record: GroupRecord): void {
+    const { groupId } = record;
+    if (record.kind === "offset") {
+      const { topic, partition, value } = record;
+      if (value === null) this.offsets.delete(groupId, topic, partition);
+      else {
+        this.groupFor(groupId);
+        this.offsets.set(groupId, topic, partition, value);
+      }
+    } else if (record.value === null) {
+      this.groups.delete(groupId);
+    } else {
+      this.groupFor(groupId).install(record.value);
+    }
+  }
+
+  /** All records have been applied: the members that they speak of are given a session's time to show that they live. */
+  loaded(nowMs: number): Effects<GroupRecord, GroupReply> {
+    const turn = this.turn(nowMs);
+    for (const group of this.groups.values()) {
+      for (const member of group.members.values()) startSession(turn, member);
+      if (group.members.size > turn.config.groupMaxSize) prepareRebalance(turn, group, "over group.max.size after loading");
+    }
+    return turn;
+  }
+
+  /**
+   * The records of a step or tick could not be appended: nothing of them was applied, and its replies were errors. Returns what
+   * follows from that; it has no records.
+   */
+  rejected(effects: Effects<GroupRecord, GroupReply>, nowMs: number): Effects<GroupRecord, GroupReply> {
+    assert(effects instanceof Turn, "effects of another machine");
+    const turn = this.turn(nowMs);
+    effects.undo?.(turn);
+    for (const { groupId } of effects.records) this.forgetIfVoid(groupId);
+    assert(turn.records.length === 0, "the answer to a failed append is another append");
+    return turn;
+  }
+
+  private join(turn: Turn, group: Group | undefined, command: JoinCommand): void {
+    if (refuseInvalidJoin(turn, command)) return;
+    const { ticket, memberId, groupId } = command;
+    if (group !== undefined) join(turn, group, command);
+    else if (memberId !== "") turn.refuseJoin(ticket, ErrorCode.UNKNOWN_MEMBER_ID, memberId);
+    else if (!this.hasRoomForAGroup) turn.refuseJoin(ticket, ErrorCode.GROUP_MAX_SIZE_REACHED, "");
+    else join(turn, this.groupFor(groupId), command);
+  }
+
+  private get hasRoomForAGroup(): boolean {
+    return this.groups.size < this.shop.config.groupMaxGroupsPerPartition;
+  }
+
+  private groupFor(groupId: string): Group {
+    const group = this.groups.get(groupId) ?? new Group(groupId);
+    this.groups.set(groupId, group);
+    return group;
+  }
+
+  private turn(nowMs: number): Turn {
+    return new Turn(this.shop, nowMs, Math.round(nowMs + this.wallOffsetMs));
+  }
+
+  private end(turn: Turn, groupId: string): Turn {
+    if (turn.records.length === 0) this.forgetIfVoid(groupId);
+    return turn;
+  }
+
+  /** A group that nobody is in and that the log does not know need not be remembered. */
+  private forgetIfVoid(groupId: string): void {
+    const group = this.groups.get(groupId);
+    if (group === undefined || group.state !== "Empty" || group.isPersisted) return;
+    if (group.members.size === 0 && group.pending.size === 0 && !this.offsets.has(groupId)) this.groups.delete(groupId);
+  }
+}
