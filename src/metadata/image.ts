@@ -1,0 +1,272 @@
+/**
+ * What this broker knows of the cluster: built from the watch of the metadata store and from nothing else. The broker acts on the
+ * image, never on the outcome of its own call, so that one broker and many follow the same path.
+ *
+ * A topic that is being deleted has left the image; its key stays in the store, in state "deleting", until everything that
+ * `onTopicDeleted` started has finished. A restart in between starts it again.
+ */
+import { KafkaError } from "../protocol/errors.ts";
+import { brokerKey, parseKey, topicConfigKey, topicKey } from "./keys.ts";
+import type { KV, KVEvent, MetadataStore, Rev } from "./store.ts";
+import { isInternalTopic, unifiedTopicName } from "./topic-name.ts";
+import {
+  type BrokerValue,
+  decodeBroker,
+  decodeCluster,
+  decodeFeatures,
+  decodeTopic,
+  decodeTopicConfig,
+  type PartitionValue,
+  type TopicValue,
+} from "./values.ts";
+
+/** One partition as the cluster sees it. Source: PartitionRegistration. */
+export type PartitionImage = Readonly<PartitionValue>;
+
+/** One topic; never changed in place: a change makes a new one. */
+export interface TopicImage {
+  readonly name: string;
+  readonly id: string;
+  readonly isInternal: boolean;
+  /** Partition n stands at n. */
+  readonly partitions: readonly PartitionImage[];
+  /** What was set for this topic, by Kafka's names. */
+  readonly configs: ReadonlyMap<string, string>;
+}
+
+export type BrokerImage = Readonly<BrokerValue>;
+
+type TopicListener = (topic: TopicImage) => void;
+
+const NO_CONFIGS: ReadonlyMap<string, string> = new Map();
+
+/** The configs of one topic, and the revision that put them. */
+interface TopicConfigs {
+  readonly mod: Rev;
+  readonly entries: ReadonlyMap<string, string>;
+}
+
+export class MetadataImage {
+  /** "" before the cluster is bootstrapped. */
+  clusterId = "";
+  /** Everything up to this revision is in the image. */
+  rev: Rev = 0n;
+  /** Feature levels that the cluster has agreed on. */
+  features: ReadonlyMap<string, number> = new Map();
+
+  private readonly onFatal: (error: unknown) => void;
+  private readonly byName = new Map<string, TopicImage>();
+  private readonly byId = new Map<string, TopicImage>();
+  private readonly byUnifiedName = new Map<string, TopicImage>();
+  private readonly brokersById = new Map<number, BrokerImage>();
+  /** The topic values as stored, deleting ones too, and their configs: topics are put together from both. */
+  private readonly topicValues = new Map<string, KV>();
+  private readonly topicConfigs = new Map<string, TopicConfigs>();
+  private readonly deleting = new Set<string>();
+  private readonly created: TopicListener[] = [];
+  private readonly changed: ((topic: TopicImage, before: TopicImage) => void)[] = [];
+  private readonly deleted: ((topic: TopicImage) => void | Promise<void>)[] = [];
+  private readonly released: TopicListener[] = [];
+  private waiters: { rev: Rev; resolve: () => void; reject: (error: KafkaError) => void }[] = [];
+  private ended = false;
+
+  /** `onFatal` gets what makes going on impossible: a value of a newer version, a listener that threw. */
+  constructor(onFatal: (error: unknown) => void) {
+    this.onFatal = onFatal;
+  }
+
+  /** Takes everything that is in the store, then follows it until the store closes. Register listeners before. */
+  async follow(store: MetadataStore): Promise<void> {
+    const rev = await this.resync(store);
+    this.run(store, rev).catch(this.onFatal);
+  }
+
+  topicByName(name: string): TopicImage | undefined {
+    return this.byName.get(name);
+  }
+
+  topicById(id: string): TopicImage | undefined {
+    return this.byId.get(id);
+  }
+
+  /** The topic whose name is equal to another, or collides with it: see `unifiedTopicName`. */
+  topicByUnifiedName(unified: string): TopicImage | undefined {
+    return this.byUnifiedName.get(unified);
+  }
+
+  /** The topic as it stands in the store, for guards: live, or being deleted. */
+  topicEntry(id: string): KV | undefined {
+    return this.topicValues.get(id);
+  }
+
+  topics(): Iterable<TopicImage> {
+    return this.byName.values();
+  }
+
+  get topicCount(): number {
+    return this.byName.size;
+  }
+
+  /** The registered brokers, in the order of their ids. */
+  brokers(): BrokerImage[] {
+    return [...this.brokersById.values()].sort((a, b) => a.nodeId - b.nodeId);
+  }
+
+  broker(nodeId: number): BrokerImage | undefined {
+    return this.brokersById.get(nodeId);
+  }
+
+  /** Called for every topic that appears, at the start too; never again for the same id. Must not throw. */
+  onTopicCreated(listener: TopicListener): void {
+    this.created.push(listener);
+  }
+
+  /** Called when the partitions or the configs of a topic changed. Must not throw. */
+  onTopicChanged(listener: (topic: TopicImage, before: TopicImage) => void): void {
+    this.changed.push(listener);
+  }
+
+  /**
+   * Called when a topic has left the image: remove what it has. At the start too, for topics whose deletion had begun, so it
+   * must be repeatable. Once all listeners have finished, the store forgets the topic. A rejection is fatal.
+   */
+  onTopicDeleted(listener: (topic: TopicImage) => void | Promise<void>): void {
+    this.deleted.push(listener);
+  }
+
+  /** Called when every listener of `onTopicDeleted` has finished with a topic. */
+  onTopicReleased(listener: TopicListener): void {
+    this.released.push(listener);
+  }
+
+  /** Resolves when the image holds everything up to `rev`; rejects when the store closes before. */
+  reached(rev: Rev): Promise<void> {
+    if (rev <= this.rev) return Promise.resolve();
+    if (this.ended) return Promise.reject(closing());
+    return new Promise((resolve, reject) => this.waiters.push({ rev, resolve, reject }));
+  }
+
+  private async run(store: MetadataStore, after: Rev): Promise<void> {
+    for (let rev: Rev | null = after; rev !== null; ) {
+      let next: Rev | null = null;
+      for await (const item of store.watch("", rev)) {
+        if (item.type === "events") this.apply(item.rev, item.events);
+        else next = await this.resync(store);
+      }
+      rev = next;
+    }
+    this.ended = true;
+    for (const waiter of this.waiters.splice(0)) waiter.reject(closing());
+  }
+
+  /** Replaces what we know by a snapshot; listeners hear of the difference. */
+  private async resync(store: MetadataStore): Promise<Rev> {
+    const { rev, kvs } = await store.snapshot("");
+    const keys = new Set(kvs.map((kv) => kv.key));
+    const gone = this.keys().filter((key) => !keys.has(key));
+    const events: KVEvent[] = [
+      ...kvs.map((kv) => ({ type: "put" as const, kv })),
+      ...gone.map((key) => ({ type: "delete" as const, key })),
+    ];
+    this.apply(rev, events);
+    return rev;
+  }
+
+  /** The keys that the image is made of and that can disappear. */
+  private keys(): string[] {
+    const topics = [...this.topicValues.keys()].map(topicKey);
+    const configs = [...this.topicConfigs.keys()].map(topicConfigKey);
+    const brokers = [...this.brokersById.keys()].map(brokerKey);
+    return [...topics, ...configs, ...brokers];
+  }
+
+  /** One transaction: first all of it, then the listeners, so that nobody sees half. What goes makes room for what comes. */
+  private apply(rev: Rev, events: readonly KVEvent[]): void {
+    const touched = new Set<string>();
+    for (const event of events) this.take(event, touched);
+    this.rev = rev;
+    const live = [...touched].filter((id) => !this.removeTopic(id));
+    for (const id of live) this.putTopic(id);
+    let reached = 0;
+    while (reached < this.waiters.length && this.waiters[reached]!.rev <= rev) reached++;
+    for (const waiter of this.waiters.splice(0, reached)) waiter.resolve();
+  }
+
+  /** Keeps what one event says; topics that it concerns go to `touched`. */
+  private take(event: KVEvent, touched: Set<string>): void {
+    const key = event.type === "put" ? event.kv.key : event.key;
+    const kv = event.type === "put" ? event.kv : null;
+    const { kind, id } = parseKey(key);
+    switch (kind) {
+      case "cluster":
+        if (kv !== null) this.clusterId = decodeCluster(kv).clusterId;
+        return;
+      case "features":
+        if (kv !== null) this.features = decodeFeatures(kv);
+        return;
+      case "broker":
+        if (kv === null) this.brokersById.delete(Number(id));
+        else this.brokersById.set(Number(id), decodeBroker(kv));
+        return;
+      case "topic":
+        if (this.topicValues.get(id)?.mod === kv?.mod) return;
+        if (kv === null) this.topicValues.delete(id);
+        else this.topicValues.set(id, kv);
+        touched.add(id);
+        return;
+      case "topicConfig":
+        if (this.topicConfigs.get(id)?.mod === kv?.mod) return;
+        if (kv === null) this.topicConfigs.delete(id);
+        else this.topicConfigs.set(id, { mod: kv.mod, entries: decodeTopicConfig(kv) });
+        touched.add(id);
+        return;
+      case "other": // names, producer ids, incarnations: read in the store by those who write them
+        return;
+    }
+  }
+
+  /** True when the topic is not live (any more). */
+  private removeTopic(id: string): boolean {
+    const kv = this.topicValues.get(id);
+    const value = kv === undefined ? null : decodeTopic(kv);
+    if (value?.state === "live") return false;
+    const before = this.byId.get(id);
+    if (before !== undefined) {
+      this.byId.delete(id);
+      this.byName.delete(before.name);
+      this.byUnifiedName.delete(unifiedTopicName(before.name));
+    }
+    if (value === null) this.deleting.delete(id);
+    else if (!this.deleting.has(id)) {
+      this.deleting.add(id);
+      this.release(before ?? this.topicOf(id, value));
+    }
+    if (value === null && before !== undefined) this.release(before);
+    return true;
+  }
+
+  private putTopic(id: string): void {
+    const before = this.byId.get(id);
+    const topic = this.topicOf(id, decodeTopic(this.topicValues.get(id)!));
+    this.byId.set(id, topic);
+    this.byName.set(topic.name, topic);
+    this.byUnifiedName.set(unifiedTopicName(topic.name), topic);
+    if (before === undefined) for (const listener of this.created) listener(topic);
+    else for (const listener of this.changed) listener(topic, before);
+  }
+
+  private topicOf(id: string, value: TopicValue): TopicImage {
+    const configs = this.topicConfigs.get(id)?.entries ?? NO_CONFIGS;
+    return { name: value.name, id, isInternal: isInternalTopic(value.name), partitions: value.partitions, configs };
+  }
+
+  private release(topic: TopicImage): void {
+    Promise.all(this.deleted.map((listener) => listener(topic)))
+      .then(() => {
+        for (const listener of this.released) listener(topic);
+      })
+      .catch(this.onFatal);
+  }
+}
+
+const closing = (): KafkaError => new KafkaError("BROKER_NOT_AVAILABLE", "the broker is stopping");
