@@ -148,6 +148,8 @@ export interface Data<F extends Fields> {
   readonly declared: Versions;
   readonly flexible: Versions;
   readonly fields: F;
+  /** Of a coordinator record's key: the int16 that stands before it and names the record (CoordinatorRecordType). */
+  readonly recordType?: number;
 }
 
 export const data = <F extends Fields>(declaration: Data<F>): Data<F> => declaration;

@@ -1,9 +1,13 @@
-/** Records of __consumer_offsets that classic groups write. Keys and values stand behind an int16 (versioned.ts); of a key it says which record it is. */
+/**
+ * Records of __consumer_offsets that classic groups write. An int16 stands before keys (it says which record it is) and values (it is
+ * the version): versioned.ts reads and writes both.
+ */
 import { array, bytes, type DataOf, data, int32, int64, string, uuid } from "../schema.ts";
 
-/** One committed offset of one group. CoordinatorRecordType: the key's int16 is 1 (0, an older form of the same, is read too), not this schema's version. */
+/** One committed offset of one group. Kafka reads record type 0 too, an older form of the same. */
 export const OffsetCommitKey = data({
   name: "OffsetCommitKey",
+  recordType: 1,
   declared: "0",
   flexible: "none",
   fields: {
@@ -14,7 +18,7 @@ export const OffsetCommitKey = data({
 });
 export type OffsetCommitKey = DataOf<typeof OffsetCommitKey>;
 
-/** Kafka writes version 4 since topic ids, 3 before (OffsetsRecordSerde, GroupCoordinatorRecordHelpers). */
+/** Kafka writes version 4, or 1 for an offset that a client gave an expiry (GroupCoordinatorRecordHelpers). */
 export const OffsetCommitValue = data({
   name: "OffsetCommitValue",
   declared: "0-4",
@@ -30,9 +34,10 @@ export const OffsetCommitValue = data({
 });
 export type OffsetCommitValue = DataOf<typeof OffsetCommitValue>;
 
-/** The key's int16 is 2. */
+/** One classic group; without a value the group is gone. */
 export const GroupMetadataKey = data({
   name: "GroupMetadataKey",
+  recordType: 2,
   declared: "0",
   flexible: "none",
   fields: {
@@ -41,7 +46,7 @@ export const GroupMetadataKey = data({
 });
 export type GroupMetadataKey = DataOf<typeof GroupMetadataKey>;
 
-/** A classic group's generation and members; an empty value is a tombstone. */
+/** A classic group's generation and members, empty before the leader's SyncGroup. Kafka writes version 3. */
 export const GroupMetadataValue = data({
   name: "GroupMetadataValue",
   declared: "0-4",
