@@ -1,6 +1,6 @@
 /** What JoinGroup answers, and when. Expectations are Kafka's: KIP-394, KIP-345, KIP-814, GroupMetadataManager. */
 import { describe, expect, test } from "bun:test";
-import { Scenario } from "./scenario.ts";
+import { describeRecord, Scenario } from "./scenario.ts";
 
 describe("joining", () => {
   test("a first member learns its id, joins with it, waits for others, leads, assigns", () => {
@@ -367,4 +367,21 @@ describe("static members", () => {
     expect(s.heard()).toEqual(["admin < leave NONE i:NONE j:UNKNOWN_MEMBER_ID"]);
     expect([...s.shard.groups.get("g")!.members.keys()]).toEqual(["B-2"]);
   });
+});
+
+test("what a group keeps does not hold on to the bytes of requests", () => {
+  const s = new Scenario({ groupInitialRebalanceDelayMs: 0 });
+  const metadata = Buffer.from("metadata");
+  const assignment = Buffer.from("assignment");
+  const command = { groupId: "g", memberId: "", instanceId: null, clientId: "A", clientHost: "/", reason: null, uuid: "1" };
+  const rest = { sessionTimeoutMs: 10_000, rebalanceTimeoutMs: 10_000, protocolType: "consumer", mustKnowMemberId: false };
+  const protocols = [{ name: "range", metadata }];
+  s.shard.step({ kind: "join", ticket: 1, ...command, ...rest, protocols, canSkipAssignment: true }, 0);
+  s.shard.tick(0);
+  const assignments = [{ memberId: "A-1", assignment }];
+  const member = { memberId: "A-1", instanceId: null, generationId: 1, protocolType: null, protocolName: null };
+  const { records } = s.shard.step({ kind: "sync", ticket: 2, groupId: "g", ...member, assignments }, 0);
+  metadata.fill(0);
+  assignment.fill(0);
+  expect(records.map(describeRecord)).toEqual(["group consumer gen=1 range leader=A-1 A-1(metadata)=assignment"]);
 });

@@ -91,7 +91,7 @@ export const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => a.length ===
 
 /** The protocols of a request as a member may keep them: bytes copied, so that the request's frame can go; the first of each name. */
 export function ownProtocols(protocols: readonly Protocol[]): Protocol[] {
-  return withoutRepeats(protocols).map(({ name, metadata }) => ({ name, metadata: metadata.slice() }));
+  return withoutRepeats(protocols).map(({ name, metadata }) => ({ name, metadata: new Uint8Array(metadata) })); // not slice: of a Buffer that is a view
 }
 
 /** The first of each name. */

@@ -42,7 +42,7 @@ function assign(turn: Turn, group: Group, command: SyncCommand): void {
   const assignments = new Map<Member, Uint8Array>();
   for (const member of group.members.values()) {
     const assignment = given.get(member.memberId);
-    assignments.set(member, assignment === undefined ? NO_ASSIGNMENT : assignment.slice()); // a copy: the request's frame can go
+    assignments.set(member, assignment === undefined ? NO_ASSIGNMENT : new Uint8Array(assignment)); // a copy: the frame can go
   }
   turn.records.push({
     kind: "group",
