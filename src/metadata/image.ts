@@ -185,8 +185,14 @@ export class MetadataImage {
     const touched = new Set<string>();
     for (const event of events) this.take(event, touched);
     this.rev = rev;
-    const live = [...touched].filter((id) => !this.removeTopic(id));
-    for (const id of live) this.putTopic(id);
+    const live: [id: string, value: TopicValue][] = [];
+    for (const id of touched) {
+      const kv = this.topicValues.get(id);
+      const value = kv === undefined ? null : decodeTopic(kv);
+      if (value?.state === "live") live.push([id, value]);
+      else this.removeTopic(id, value);
+    }
+    for (const [id, value] of live) this.putTopic(id, value);
     let reached = 0;
     while (reached < this.waiters.length && this.waiters[reached]!.rev <= rev) reached++;
     for (const waiter of this.waiters.splice(0, reached)) waiter.resolve();
@@ -225,29 +231,26 @@ export class MetadataImage {
     }
   }
 
-  /** True when the topic is not live (any more). */
-  private removeTopic(id: string): boolean {
-    const kv = this.topicValues.get(id);
-    const value = kv === undefined ? null : decodeTopic(kv);
-    if (value?.state === "live") return false;
+  /** The topic is being deleted, or (null) not in the store any more. */
+  private removeTopic(id: string, value: TopicValue | null): void {
     const before = this.byId.get(id);
     if (before !== undefined) {
       this.byId.delete(id);
       this.byName.delete(before.name);
       this.byUnifiedName.delete(unifiedTopicName(before.name));
     }
-    if (value === null) this.deleting.delete(id);
-    else if (!this.deleting.has(id)) {
+    if (value === null) {
+      this.deleting.delete(id);
+      if (before !== undefined) this.release(before); // we never saw it being deleted: a resync lies between
+    } else if (!this.deleting.has(id)) {
       this.deleting.add(id);
       this.release(before ?? this.topicOf(id, value));
     }
-    if (value === null && before !== undefined) this.release(before);
-    return true;
   }
 
-  private putTopic(id: string): void {
+  private putTopic(id: string, value: TopicValue): void {
     const before = this.byId.get(id);
-    const topic = this.topicOf(id, decodeTopic(this.topicValues.get(id)!));
+    const topic = this.topicOf(id, value);
     this.byId.set(id, topic);
     this.byName.set(topic.name, topic);
     this.byUnifiedName.set(unifiedTopicName(topic.name), topic);

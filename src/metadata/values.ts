@@ -3,7 +3,6 @@
  * value of a version that we do not know stops the start: a newer quarkmq wrote it.
  */
 import { Reader } from "../bytes/reader.ts";
-import { Writer } from "../bytes/writer.ts";
 import { dataCodec } from "../protocol/compile.ts";
 import {
   array,
@@ -20,11 +19,14 @@ import {
   string,
   uuid,
 } from "../protocol/schema.ts";
+import { encodeVersioned, versionOf } from "../protocol/versioned.ts";
 import { NewerMetadata } from "./keys.ts";
 import type { KV } from "./store.ts";
 
 /** The format of keys and values as a whole; a change that older versions must not overlook raises it. */
 export const METADATA_FORMAT = 1;
+
+const VERSION_BYTES = 2;
 
 const clusterValue = data({
   name: "metadata cluster",
@@ -168,17 +170,13 @@ function newest(schema: Data<Fields>): number {
 }
 
 function encode<F extends Fields>(schema: Data<F>, value: DataInput<Data<F>>): Uint8Array {
-  const version = newest(schema);
-  const writer = new Writer();
-  writer.int16(version);
-  dataCodec(schema, version).encode(writer, value);
-  return new Uint8Array(writer.finishOne()); // without the rest of the writer's scratch
+  return new Uint8Array(encodeVersioned(schema, newest(schema), value)); // without the rest of the writer's scratch
 }
 
 function decode<F extends Fields>(schema: Data<F>, kv: KV): DataOf<Data<F>> {
-  const reader = new Reader(kv.value);
-  reader.itemsLeft = Number.POSITIVE_INFINITY; // our own bytes, checked by their batch
-  const version = reader.int16();
+  const version = versionOf(kv.value);
   if (version > newest(schema)) throw new NewerMetadata(`${kv.key} has version ${version}, this one knows ${newest(schema)}`);
+  const reader = new Reader(kv.value, VERSION_BYTES);
+  reader.itemsLeft = Number.POSITIVE_INFINITY; // our own bytes, vouched for by the checksum of their batch
   return dataCodec(schema, version).decode(reader);
 }
