@@ -13,6 +13,9 @@ export type Kind = ScalarKind | "string" | "bytes" | "records" | "array" | "stru
 /** Kafka's Uuid.ZERO_UUID: no topic id. */
 export const ZERO_UUID = "AAAAAAAAAAAAAAAAAAAAAA";
 
+/** "Authorized operations were not asked for" (KIP-430). */
+export const NO_OPERATIONS = -0x80000000;
+
 /** Where the type of a field or message no longer matters. `unknown` would not do: fields are both read and written. */
 // biome-ignore lint/suspicious/noExplicitAny: see above
 export type Erased = any;
@@ -62,13 +65,14 @@ export class Field<T, Optional extends boolean = false, In = T> {
     return this as unknown as Field<T, true, In>;
   }
 
-  inflexible(): this {
-    this.followsFlexible = false;
+  about(doc: string): this {
+    this.doc = doc;
     return this;
   }
 
-  about(doc: string): this {
-    this.doc = doc;
+  /** The field keeps its old encoding in flexible versions. */
+  inflexible(): this {
+    this.followsFlexible = false;
     return this;
   }
 }

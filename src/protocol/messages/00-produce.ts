@@ -1,4 +1,9 @@
-/** Produce (0). */
+/**
+ * Produce (0): append one record batch per partition; answered unless acks is 0.
+ * Kafka advertises it from version 0 (KAFKA-18659: librdkafka) but serves it from 3. Versions 4 on may answer KAFKA_STORAGE_ERROR,
+ * 7 takes zstd (KIP-110), 8 names the records at fault (KIP-467), 10 names a new leader (KIP-951), 11 may answer TRANSACTION_ABORTABLE,
+ * 12 adds partitions to transactions implicitly (both KIP-890), 13 goes by topic id (KIP-516).
+ */
 import { api, array, int16, int32, int64, type Request, type Response, records, string, struct, uuid } from "../schema.ts";
 
 export const Produce = api({

@@ -1,8 +1,11 @@
-/** Fetch (1). */
+/**
+ * Fetch (1): read record batches, waiting for them if need be.
+ * Version 5 brought the log start offset, 7 sessions (KIP-227), 9 fencing by leader epoch (KIP-320), 10 zstd (KIP-110), 11 reading from
+ * followers (KIP-392), 12 truncation by epoch (KIP-595), 13 topic ids (KIP-516), 15 the replica's state (KIP-903), 16 node endpoints
+ * (KIP-951), 17 directory ids (KIP-853), 18 the follower's high watermark (KIP-1166).
+ */
 import { LONG_MAX } from "../../bytes/reader.ts";
 import { api, array, int8, int16, int32, int64, type Request, type Response, records, string, struct, uuid } from "../schema.ts";
-
-const INT_MAX = 0x7fffffff;
 
 export const Fetch = api({
   key: 1,
@@ -15,10 +18,10 @@ export const Fetch = api({
     replicaState: struct({ replicaId: int32().default(-1), replicaEpoch: int64().default(-1) }, "15+").tagged(1),
     maxWaitMs: int32(),
     minBytes: int32(),
-    maxBytes: int32().default(INT_MAX),
-    isolationLevel: int8().default(0),
+    maxBytes: int32().default(0x7fffffff),
+    isolationLevel: int8().default(0), // 0 read_uncommitted, 1 read_committed
     sessionId: int32("7+").default(0),
-    sessionEpoch: int32("7+").default(-1),
+    sessionEpoch: int32("7+").default(-1), // -1 no session, 0 a new one
     topics: array({
       topic: string("0-12").default(""),
       topicId: uuid("13+"),
@@ -54,6 +57,7 @@ export const Fetch = api({
         snapshotId: struct({ endOffset: int64().default(-1), epoch: int32().default(-1) }, "12+").tagged(2),
         abortedTransactions: array({ producerId: int64(), firstOffset: int64() }).nullable(),
         preferredReadReplica: int32("11+").default(-1),
+        // Never answer null: librdkafka refuses to parse it.
         records: records().nullable(),
       }),
     }),

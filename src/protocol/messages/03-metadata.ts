@@ -1,8 +1,9 @@
-/** Metadata (3). */
-import { api, array, bool, int16, int32, type Request, type Response, string, uuid } from "../schema.ts";
-
-/** Authorized operations were not asked for (KIP-430). */
-const NO_OPERATIONS = -0x80000000;
+/**
+ * Metadata (3): brokers, controller, topics and who leads their partitions.
+ * Version 5 brought offline replicas, 7 leader epochs, 8 authorized operations (KIP-430), 10 topic ids in answers and 12 in requests
+ * (KIP-516), 13 an error of the whole answer (KIP-1102).
+ */
+import { api, array, bool, int16, int32, NO_OPERATIONS, type Request, type Response, string, uuid } from "../schema.ts";
 
 export const Metadata = api({
   key: 3,
@@ -10,9 +11,10 @@ export const Metadata = api({
   declared: "0-13",
   flexible: "9+",
   request: {
+    // null: all topics. In version 0 an empty list means all.
     topics: array({ topicId: uuid("10+"), name: string().nullable("10+") }).nullable("1+"),
     allowAutoTopicCreation: bool("4+").default(true),
-    includeClusterAuthorizedOperations: bool("8-10").default(false),
+    includeClusterAuthorizedOperations: bool("8-10").default(false), // since 11 DescribeCluster tells
     includeTopicAuthorizedOperations: bool("8+"),
   },
   response: {
@@ -22,7 +24,7 @@ export const Metadata = api({
     controllerId: int32("1+").default(-1),
     topics: array({
       errorCode: int16(),
-      name: string().nullable("12+"),
+      name: string().nullable("12+"), // null for a topic id that is unknown
       topicId: uuid("10+"),
       isInternal: bool("1+").default(false),
       partitions: array({

@@ -1,4 +1,8 @@
-/** OffsetCommit (8). */
+/**
+ * OffsetCommit (8): a group's position in its partitions.
+ * Version 5 dropped the retention time (KIP-211), 6 brought leader epochs (KIP-320), 7 static members (KIP-345), 9 the newer group protocol
+ * (KIP-848: may answer GROUP_ID_NOT_FOUND, STALE_MEMBER_EPOCH), 10 topic ids.
+ */
 import { api, array, int16, int32, int64, type Request, type Response, string, uuid } from "../schema.ts";
 
 export const OffsetCommit = api({

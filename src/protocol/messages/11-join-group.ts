@@ -1,4 +1,9 @@
-/** JoinGroup (11). */
+/**
+ * JoinGroup (11): classic group protocol, first round: members propose, the broker chooses protocol and leader.
+ * Version 1 brought the rebalance timeout (below it the session timeout serves as one), 4 member ids given by the broker before the first
+ * join (KIP-394), 5 static members (KIP-345), 7 the protocol type in the answer (KIP-559), 8 the reason (KIP-800), 9 the leader that need not
+ * assign (KIP-814).
+ */
 import { api, array, bool, bytes, int16, int32, type Request, type Response, string } from "../schema.ts";
 
 export const JoinGroup = api({
@@ -21,10 +26,11 @@ export const JoinGroup = api({
     errorCode: int16(),
     generationId: int32().default(-1),
     protocolType: string("7+").nullable().default(null),
-    protocolName: string().nullable("7+"),
+    protocolName: string().nullable("7+"), // null when there is none; "" below version 7
     leader: string(),
     skipAssignment: bool("9+").default(false),
     memberId: string(),
+    // The leader learns of all members, the others of none.
     members: array({ memberId: string(), groupInstanceId: string("5+").nullable().default(null), metadata: bytes() }),
   },
 });

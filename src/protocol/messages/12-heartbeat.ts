@@ -1,4 +1,4 @@
-/** Heartbeat (12). */
+/** Heartbeat (12): a classic member is alive, and learns of a rebalance. Version 3 brought static members (KIP-345). */
 import { api, int16, int32, type Request, type Response, string } from "../schema.ts";
 
 export const Heartbeat = api({

@@ -1,4 +1,7 @@
-/** LeaveGroup (13). */
+/**
+ * LeaveGroup (13): members leave a classic group; from version 3 several at once, also by instance id (KIP-345). Version 5 brought the reason
+ * (KIP-800).
+ */
 import { api, array, int16, int32, type Request, type Response, string } from "../schema.ts";
 
 export const LeaveGroup = api({
@@ -16,12 +19,12 @@ export const LeaveGroup = api({
         reason: string("5+").nullable().default(null),
       },
       "3+",
-    ),
+    ).default([]),
   },
   response: {
     throttleTimeMs: int32("1+").default(0),
     errorCode: int16(),
-    members: array({ memberId: string(), groupInstanceId: string().nullable(), errorCode: int16() }, "3+"),
+    members: array({ memberId: string(), groupInstanceId: string().nullable(), errorCode: int16() }, "3+").default([]),
   },
 });
 export type LeaveGroupRequest = Request<typeof LeaveGroup>;

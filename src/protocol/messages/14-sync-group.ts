@@ -1,4 +1,7 @@
-/** SyncGroup (14). */
+/**
+ * SyncGroup (14): classic group protocol, second round: the leader hands in the assignments, everyone gets theirs.
+ * Version 3 brought static members (KIP-345), 5 a check of protocol type and name (KIP-559).
+ */
 import { api, array, bytes, int16, int32, type Request, type Response, string } from "../schema.ts";
 
 export const SyncGroup = api({

@@ -1,4 +1,8 @@
-/** ApiVersions (18). */
+/**
+ * ApiVersions (18): what the broker serves; a client's first request. Its response header is version 0 always (frames.ts).
+ * Version 3 brought the client's software (KIP-511) and features (KIP-584), 4 features from level 0 (KAFKA-17011), 5 a check of cluster and node
+ * (KIP-1242).
+ */
 import { api, array, bool, int16, int32, int64, type Request, type Response, string } from "../schema.ts";
 
 export const ApiVersions = api({

@@ -1,4 +1,7 @@
-/** CreateTopics (19). */
+/**
+ * CreateTopics (19). Version 4 made partitions and replicas optional, -1 (KIP-464), 5 gives partitions, replicas and configs back (KIP-525), 6 may
+ * answer THROTTLING_QUOTA_EXCEEDED (KIP-599), 7 gives the topic id (KIP-516).
+ */
 import { api, array, bool, int8, int16, int32, type Request, type Response, string, uuid, ZERO_UUID } from "../schema.ts";
 
 export const CreateTopics = api({

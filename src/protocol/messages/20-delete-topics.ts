@@ -1,4 +1,4 @@
-/** DeleteTopics (20). */
+/** DeleteTopics (20). Version 5 brought error messages (KIP-599), 6 deletion by topic id (KIP-516). */
 import { api, array, int16, int32, type Request, type Response, string, uuid, ZERO_UUID } from "../schema.ts";
 
 export const DeleteTopics = api({
@@ -7,7 +7,7 @@ export const DeleteTopics = api({
   declared: "1-6",
   flexible: "4+",
   request: {
-    topics: array({ name: string().nullable().default(null), topicId: uuid() }, "6+"),
+    topics: array({ name: string().nullable().default(null), topicId: uuid().default(ZERO_UUID) }, "6+").default([]),
     topicNames: array(string(), "0-5").default([]),
     timeoutMs: int32(),
   },

@@ -1,4 +1,8 @@
-/** InitProducerId (22). */
+/**
+ * InitProducerId (22): an id for an idempotent producer, or for a transactional one, whose older instances it fences.
+ * Version 3 lets a producer bump its own epoch (KIP-360), 4 answers PRODUCER_FENCED (KIP-588), 5 may answer TRANSACTION_ABORTABLE (KIP-890),
+ * 6 brought two-phase commit (KIP-939): Kafka calls it unstable and does not advertise it.
+ */
 import { api, bool, int16, int32, int64, type Request, type Response, string } from "../schema.ts";
 
 export const InitProducerId = api({

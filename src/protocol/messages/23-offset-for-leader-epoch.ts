@@ -1,4 +1,4 @@
-/** OffsetForLeaderEpoch (23). */
+/** OffsetForLeaderEpoch (23): where a leader epoch ended: how a client finds out that the log was truncated (KIP-101, KIP-320). */
 import { api, array, int16, int32, int64, type Request, type Response, string } from "../schema.ts";
 
 export const OffsetForLeaderEpoch = api({

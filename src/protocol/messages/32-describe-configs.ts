@@ -1,4 +1,4 @@
-/** DescribeConfigs (32). */
+/** DescribeConfigs (32). Version 1 brought sources and synonyms (KIP-226), 3 types and documentation (KIP-569). */
 import { api, array, bool, int8, int16, int32, type Request, type Response, string } from "../schema.ts";
 
 export const DescribeConfigs = api({
@@ -7,6 +7,7 @@ export const DescribeConfigs = api({
   declared: "1-4",
   flexible: "4+",
   request: {
+    // Resource types: 2 topic, 4 broker, 8 broker logger, 16 client metrics, 32 group. configurationKeys null: all.
     resources: array({ resourceType: int8(), resourceName: string(), configurationKeys: array(string()).nullable() }),
     includeSynonyms: bool().default(false),
     includeDocumentation: bool("3+").default(false),

@@ -1,4 +1,4 @@
-/** ListPartitionReassignments (46). */
+/** ListPartitionReassignments (46): partitions on the move between brokers (KIP-455). */
 import { api, array, int16, int32, type Request, type Response, string } from "../schema.ts";
 
 export const ListPartitionReassignments = api({
@@ -8,6 +8,7 @@ export const ListPartitionReassignments = api({
   flexible: "0+",
   request: {
     timeoutMs: int32().default(60000),
+    // null: all that are on the move
     topics: array({ name: string(), partitionIndexes: array(int32()) })
       .nullable()
       .default(null),

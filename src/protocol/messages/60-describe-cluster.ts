@@ -1,8 +1,5 @@
-/** DescribeCluster (60). */
-import { api, array, bool, int8, int16, int32, type Request, type Response, string } from "../schema.ts";
-
-/** Authorized operations were not asked for (KIP-430). */
-const NO_OPERATIONS = -0x80000000;
+/** DescribeCluster (60, KIP-700). Version 1 tells brokers from controllers (KIP-919), 2 shows fenced brokers (KIP-1073). */
+import { api, array, bool, int8, int16, int32, NO_OPERATIONS, type Request, type Response, string } from "../schema.ts";
 
 export const DescribeCluster = api({
   key: 60,
@@ -11,7 +8,7 @@ export const DescribeCluster = api({
   flexible: "0+",
   request: {
     includeClusterAuthorizedOperations: bool(),
-    endpointType: int8("1+").default(1),
+    endpointType: int8("1+").default(1), // 1 brokers, 2 controllers
     includeFencedBrokers: bool("2+"),
   },
   response: {

@@ -1,8 +1,5 @@
-/** DescribeTopicPartitions (75). */
-import { api, array, bool, int16, int32, type Request, type Response, string, struct, uuid } from "../schema.ts";
-
-/** Authorized operations were not asked for (KIP-430). */
-const NO_OPERATIONS = -0x80000000;
+/** DescribeTopicPartitions (75): Metadata in pages, with eligible leader replicas (KIP-966). */
+import { api, array, bool, int16, int32, NO_OPERATIONS, type Request, type Response, string, struct, uuid } from "../schema.ts";
 
 export const DescribeTopicPartitions = api({
   key: 75,
