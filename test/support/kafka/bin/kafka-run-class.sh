@@ -4,9 +4,7 @@
 # KAFKA_HEAP_OPTS and KAFKA_OPTS mean what they mean there.
 here=$(cd "$(dirname "$0")/.." && pwd)
 cache=${QUARKMQ_TEST_CACHE:-$(cd "$here/../../.." && pwd)/.cache}
-archive=$cache/kafka/classes.jsa
-[ -f "$archive" ] && share="-XX:SharedArchiveFile=$archive" || share=
 # shellcheck disable=SC2086 # the option variables hold several words
-exec java ${KAFKA_HEAP_OPTS:--Xmx192m} -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto -Xlog:disable -Xlog:all=error:stderr $share \
+exec java ${KAFKA_HEAP_OPTS:--Xmx192m} -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto \
   -Djava.awt.headless=true "-Dlog4j2.configurationFile=$here/log4j2.properties" \
   $KAFKA_OPTS -cp "$cache/kafka/libs/*:$cache/java" "$@"
