@@ -1,0 +1,339 @@
+/**
+ * The data directory: its lock, its format version, the marker of a clean shutdown, the recovery points, and all logs in it.
+ *
+ *   .lock                     held by the running broker
+ *   quarkmq-format            version of everything here that is ours (versioned-text.ts)
+ *   quarkmq-clean-shutdown    written last by a clean shutdown, removed first by a start
+ *   quarkmq-recovery-points   see recovery-points.ts
+ *   <topic>-<partition>/      a log, in Kafka's formats
+ *   <topic>-<partition>.<32 hex>-delete/   a deleted log, removed in the background
+ */
+import type { Logger } from "../base/logger.ts";
+import type { Clock, Scheduled } from "../io/clock.ts";
+import { type Disk, DiskError, type DiskLock, readWholeFile, replaceFile } from "../io/disk.ts";
+import type { Random } from "../io/random.ts";
+import {
+  CLEAN_SHUTDOWN_FILE,
+  deletedDirectoryName,
+  FORMAT_FILE,
+  isDeletedDirectory,
+  LOCK_FILE,
+  PARTITION_METADATA_FILE,
+  parsePartitionDirectory,
+  partitionDirectoryName,
+} from "./file-names.ts";
+import type { Durability, Log, LogShared } from "./log.ts";
+import { type OpenLogOptions, openLog } from "./log-open.ts";
+import { OpenFiles } from "./open-files.ts";
+import { decodePartitionMetadata, encodePartitionMetadata } from "./partition-metadata.ts";
+import { NewerFormat, RecoveryPoints } from "./recovery-points.ts";
+import { SyncRounds } from "./sync-rounds.ts";
+import { TailCache } from "./tail-cache.ts";
+import { decodeVersionedText, encodeVersionedText } from "./versioned-text.ts";
+
+/** The newest version of the data directory that this program knows, and the one that it writes. */
+export const DATA_FORMAT_VERSION = 1;
+const CLEAN_SHUTDOWN_VERSION = 1;
+/** Kafka's producer.id.expiration.check.interval.ms. */
+const PRODUCER_CHECK_INTERVAL_MS = 10 * 60 * 1000;
+
+export interface LogDirectoryConfig {
+  /** When an append counts, for logs that do not say otherwise. */
+  readonly durability: Durability;
+  /** A sync round of more files than this is one syncfs, where there is one. Measured: 8. */
+  readonly syncFileSystemAbove: number;
+  /** Recovery points are written at most this often. */
+  readonly recoveryPointIntervalMs: number;
+  /** Budget of the cache of newest batches. */
+  readonly tailCacheBytes: number;
+  /** Bound on open files that nobody uses right now. The tails of all logs that are written to come on top. */
+  readonly openFilesMax: number;
+  /** Logs that are opened, and perhaps recovered, side by side. */
+  readonly recoveriesMax: number;
+}
+
+export const DEFAULT_LOG_DIRECTORY_CONFIG: LogDirectoryConfig = {
+  durability: "sync",
+  syncFileSystemAbove: 8,
+  recoveryPointIntervalMs: 1000,
+  tailCacheBytes: 64 * 1024 * 1024,
+  openFilesMax: 512,
+  recoveriesMax: 8,
+};
+
+export interface LogDirectoryOptions {
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  /** Absolute, without a slash at its end; made when missing. */
+  readonly path: string;
+  readonly config: LogDirectoryConfig;
+  /** A sync has failed, or recovery points were lost for good: nothing may be acknowledged any more. Must end the process. */
+  readonly onFatal: (error: unknown) => void;
+}
+
+/** Why a data directory cannot be used; the message is for the operator. */
+export class DataDirectoryError extends Error {
+  override name = "DataDirectoryError";
+}
+
+/** A partition's directory, as found. */
+export interface FoundPartition {
+  readonly topic: string;
+  readonly partition: number;
+  /** Null if its partition.metadata is missing or damaged. */
+  readonly topicId: string | null;
+}
+
+export class LogDirectory {
+  readonly rounds: SyncRounds;
+  /** What the last clean shutdown said; null after a crash and on the first start. */
+  readonly lastCleanShutdown: { readonly incarnation: number } | null;
+  private readonly shared: LogShared;
+  private readonly config: LogDirectoryConfig;
+  private readonly lock: DiskLock;
+  private readonly logs = new Set<Log>();
+  /** Directories that are renamed when the round that syncs them has ended. */
+  private readonly renaming = new Map<string, Promise<void>>();
+  private opening = 0;
+  private readonly waiting: (() => void)[] = [];
+  private producerCheck: Scheduled | null = null;
+  private readonly removals: string[] = [];
+  private removal: Scheduled | null = null;
+  private incarnation = 0;
+  private closed = false;
+
+  private constructor(shared: LogShared, config: LogDirectoryConfig, lock: DiskLock, lastIncarnation: number | null) {
+    this.shared = shared;
+    this.config = config;
+    this.lock = lock;
+    this.rounds = shared.rounds;
+    this.lastCleanShutdown = lastIncarnation === null ? null : { incarnation: lastIncarnation };
+    this.incarnation = lastIncarnation ?? 0;
+  }
+
+  /** Takes the directory. Rejects with DataDirectoryError if another process has it, if it is of a newer format, or if it cannot be written. */
+  static async open(o: LogDirectoryOptions): Promise<LogDirectory> {
+    const { disk, path } = o;
+    let lock: DiskLock | null = null;
+    try {
+      disk.makeDirectory(path);
+      lock = disk.lock(`${path}/${LOCK_FILE}`);
+      if (lock === null) throw new DataDirectoryError(`${path} is in use by another process (it holds ${path}/${LOCK_FILE})`);
+      await checkFormat(disk, path);
+      const lastIncarnation = await takeCleanShutdownMarker(disk, path);
+      const directory = new LogDirectory(await share(o), o.config, lock, lastIncarnation);
+      directory.start();
+      return directory;
+    } catch (error) {
+      lock?.release();
+      if (error instanceof NewerFormat) throw new DataDirectoryError(error.message);
+      if (error instanceof DiskError) throw new DataDirectoryError(`${path} cannot be used as data directory: ${error.message}`);
+      throw error;
+    }
+  }
+
+  /** The incarnation that a clean shutdown will write down. */
+  setIncarnation(incarnation: number): void {
+    this.incarnation = incarnation;
+  }
+
+  /** All partitions that have a directory, for finding those that no topic owns. */
+  partitions(): FoundPartition[] {
+    const { disk, dataPath } = this.shared;
+    const found: FoundPartition[] = [];
+    for (const { name, isDirectory } of disk.list(dataPath) ?? []) {
+      const parsed = isDirectory && !isDeletedDirectory(name) ? parsePartitionDirectory(name) : null;
+      if (parsed !== null) found.push({ ...parsed, topicId: this.topicIdIn(`${dataPath}/${name}`) });
+    }
+    return found;
+  }
+
+  /** Opens a log; nothing of it needs to exist. One that cannot be used comes back with `offline` set. */
+  async openLog(o: OpenLogOptions): Promise<Log> {
+    const name = partitionDirectoryName(o.topic, o.partition);
+    const { shared } = this;
+    const directory = `${shared.dataPath}/${name}`;
+    await this.renaming.get(name);
+    if (this.opening >= this.config.recoveriesMax) await new Promise<void>((resolve) => this.waiting.push(resolve));
+    this.opening++;
+    try {
+      this.claim(name, directory, o.topicId);
+      const durability = o.durability ?? this.config.durability;
+      const log = await openLog({ shared, directory, durability, wasCleanShutdown: this.lastCleanShutdown !== null }, o);
+      this.logs.add(log);
+      return log;
+    } finally {
+      this.opening--;
+      this.waiting.shift()?.();
+    }
+  }
+
+  /** The log is no more: its directory is renamed (at once, or after the sync round it is in) and removed in the background. */
+  deleteLog(log: Log): void {
+    const wasInRound = log.inRound;
+    this.logs.delete(log);
+    log.close("it was deleted");
+    this.shared.recoveryPoints.forget(log);
+    if (!wasInRound) {
+      this.discard(log.name);
+      return;
+    }
+    const renamed = this.rounds
+      .idle()
+      .then(() => this.discard(log.name))
+      .finally(() => this.renaming.delete(log.name));
+    renamed.catch(() => {}); // the rounds have told why
+    this.renaming.set(log.name, renamed);
+  }
+
+  /** Removes the directory of a partition that has no open log. */
+  discard(name: string): void {
+    const { disk, dataPath, random, logger } = this.shared;
+    const from = `${dataPath}/${name}`;
+    const to = `${dataPath}/${deletedDirectoryName(name, Buffer.from(random.bytes(16)).toString("hex"))}`;
+    try {
+      if (disk.list(from) === null) return;
+      disk.rename(from, to);
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error;
+      logger.error("a deleted partition's directory could not be renamed", { directory: from, error: error.message });
+      return;
+    }
+    this.rounds.markDirty({ beginRound: () => ({ files: [], directories: [dataPath] }), endRound() {} });
+    this.removeLater(to);
+  }
+
+  /** Ends cleanly: a last round, everything that a clean start wants, the marker, the lock. Rejects after a failed sync. */
+  async close(): Promise<void> {
+    if (this.closed) return;
+    this.closed = true;
+    this.producerCheck?.cancel();
+    this.removal?.cancel();
+    const { disk, dataPath, recoveryPoints } = this.shared;
+    while (this.rounds.busy) await this.rounds.idle();
+    for (const log of this.logs) log.prepareClose();
+    do await this.rounds.idle();
+    while (this.rounds.busy);
+    await recoveryPoints.close();
+    for (const log of this.logs) log.close();
+    const marker = encodeVersionedText(CLEAN_SHUTDOWN_VERSION, { incarnation: this.incarnation });
+    await replaceFile(disk, `${dataPath}/${CLEAN_SHUTDOWN_FILE}`, marker);
+    this.lock.release();
+  }
+
+  private start(): void {
+    const { disk, dataPath } = this.shared;
+    for (const { name, isDirectory } of disk.list(dataPath) ?? [])
+      if (isDirectory && isDeletedDirectory(name)) this.removeLater(`${dataPath}/${name}`);
+    this.checkProducersLater();
+  }
+
+  /** Makes sure that what lies under a partition's name is that partition's. */
+  private claim(name: string, directory: string, topicId: string): void {
+    const { disk, logger } = this.shared;
+    if (disk.list(directory) === null) return;
+    const found = this.topicIdIn(directory);
+    if (found === topicId) return;
+    if (found !== null) {
+      logger.warn("a directory of a former topic is in the way: removing it", { directory, topicId: found });
+      this.discard(name);
+      return;
+    }
+    logger.warn("a partition's metadata file is missing or damaged: writing it anew", { directory });
+    const file = disk.open(`${directory}/${PARTITION_METADATA_FILE}`, "create");
+    try {
+      file.truncate(0);
+      file.write(encodePartitionMetadata(topicId), 0);
+    } finally {
+      file.close();
+    }
+  }
+
+  private topicIdIn(directory: string): string | null {
+    const bytes = readWholeFile(this.shared.disk, `${directory}/${PARTITION_METADATA_FILE}`);
+    return bytes === null ? null : decodePartitionMetadata(bytes);
+  }
+
+  private checkProducersLater(): void {
+    const { clock } = this.shared;
+    this.producerCheck = clock.schedule(PRODUCER_CHECK_INTERVAL_MS, () => {
+      const nowMs = clock.nowMs();
+      for (const log of this.logs) log.producers.removeExpired(nowMs);
+      this.checkProducersLater();
+    });
+  }
+
+  private removeLater(path: string): void {
+    this.removals.push(path);
+    this.removal ??= this.shared.clock.schedule(0, () => this.removeSome());
+  }
+
+  /** One file a turn: removing a large one takes its time. */
+  private removeSome(): void {
+    const { disk, clock, logger } = this.shared;
+    this.removal = null;
+    const path = this.removals[0];
+    if (path === undefined) return;
+    try {
+      const entry = disk.list(path)?.find(({ isDirectory }) => !isDirectory);
+      if (entry !== undefined) disk.remove(`${path}/${entry.name}`);
+      else {
+        disk.removeTree(path);
+        this.removals.shift();
+      }
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error;
+      logger.warn("a deleted partition could not be removed; the next start tries again", {
+        directory: path,
+        error: error.message,
+      });
+      this.removals.shift();
+    }
+    if (this.removals.length > 0) this.removal = clock.schedule(0, () => this.removeSome());
+  }
+}
+
+async function share(o: LogDirectoryOptions): Promise<LogShared> {
+  const { disk, clock, random, logger, path, config } = o;
+  const rounds = new SyncRounds({ disk, path, syncFileSystemAbove: config.syncFileSystemAbove, onFatal: o.onFatal });
+  const recoveryPoints = new RecoveryPoints({
+    disk,
+    clock,
+    logger,
+    rounds,
+    dataPath: path,
+    intervalMs: config.recoveryPointIntervalMs,
+  });
+  await recoveryPoints.open();
+  rounds.setRider(recoveryPoints);
+  const files = new OpenFiles(disk, config.openFilesMax);
+  const tails = new TailCache(config.tailCacheBytes);
+  return { disk, clock, random, logger, dataPath: path, files, tails, rounds, recoveryPoints };
+}
+
+/** Reads the format version; a new directory gets one. */
+async function checkFormat(disk: Disk, path: string): Promise<void> {
+  const file = `${path}/${FORMAT_FILE}`;
+  const bytes = readWholeFile(disk, file);
+  if (bytes !== null) {
+    if (decodeVersionedText(file, bytes, DATA_FORMAT_VERSION) === null) throw new DataDirectoryError(`${file} is damaged`);
+    return;
+  }
+  if (disk.exists(`${path}/meta.properties`))
+    throw new DataDirectoryError(`${path} is the data directory of another Kafka broker; import its partitions into a new one`);
+  await replaceFile(disk, file, encodeVersionedText(DATA_FORMAT_VERSION, {}));
+}
+
+/** The incarnation that the last shutdown wrote down, null after a crash. The marker is gone, durably, before anything else happens. */
+async function takeCleanShutdownMarker(disk: Disk, path: string): Promise<number | null> {
+  const file = `${path}/${CLEAN_SHUTDOWN_FILE}`;
+  const bytes = readWholeFile(disk, file);
+  if (bytes === null) return null;
+  const values = decodeVersionedText(file, bytes, CLEAN_SHUTDOWN_VERSION);
+  disk.remove(file);
+  await disk.syncDirectory(path);
+  const incarnation = Number(values?.get("incarnation"));
+  return Number.isSafeInteger(incarnation) ? incarnation : null;
+}

@@ -1,0 +1,198 @@
+/** Opening one partition's log: whose directory it is, recovery, producers, leader epochs. */
+import { DiskError, type DiskFile, readWholeFile } from "../io/disk.ts";
+import { baseOffset, partitionLeaderEpoch } from "../record/batch.ts";
+import { scanBatches } from "./batch-scan.ts";
+import { EPOCHS_FILE } from "./file-names.ts";
+import { CorruptLog } from "./index-recovery.ts";
+import { LeaderEpochs } from "./leader-epochs.ts";
+import { type Durability, Log, type LogConfig, type LogShared, makeSegment } from "./log.ts";
+import type { Handle } from "./open-files.ts";
+import { recoverProducers } from "./producer-recovery.ts";
+import { ProducerState } from "./producer-state.ts";
+import { type RecoveredSegments, type RecoveryContext, recoverSegments } from "./recovery.ts";
+import type { RecoveryPoint } from "./recovery-points.ts";
+import type { Segment } from "./segment.ts";
+
+export interface OpenLogOptions {
+  readonly topic: string;
+  readonly partition: number;
+  /** 22 characters; a directory that names another one is a former topic's and is removed. */
+  readonly topicId: string;
+  readonly config: LogConfig;
+  /** Default: that of the data directory. */
+  readonly durability?: Durability;
+  /** For directories that another broker wrote: offsets may be missing between batches. */
+  readonly allowsGaps?: boolean;
+}
+
+export interface OpenContext {
+  readonly shared: LogShared;
+  readonly directory: string;
+  readonly durability: Durability;
+  readonly wasCleanShutdown: boolean;
+}
+
+/** Opens a log; one that cannot be used comes back with `offline` set. Rejects only after a failed sync. */
+export async function openLog(context: OpenContext, o: OpenLogOptions): Promise<Log> {
+  const { shared, directory } = context;
+  const recoveryPoint = shared.recoveryPoints.get(o.topicId, o.partition);
+  const epochs = new LeaderEpochs();
+  const producers = new ProducerState(o.config);
+  try {
+    if (shared.disk.list(directory) === null) return emptyLog(context, o, recoveryPoint, epochs, producers);
+    return await recoverLog(context, o, recoveryPoint, epochs, producers);
+  } catch (error) {
+    if (shared.rounds.failed || !(error instanceof CorruptLog || error instanceof DiskError)) throw error;
+    shared.logger.error("a partition is offline", { log: `${o.topic}-${o.partition}`, reason: error.message });
+    return new Log(shared, { ...partsOf(context, o, recoveryPoint, epochs, producers), offline: error.message });
+  }
+}
+
+/** What is true of a log with nothing on the disk. */
+function partsOf(
+  context: OpenContext,
+  o: OpenLogOptions,
+  point: RecoveryPoint | null,
+  epochs: LeaderEpochs,
+  producers: ProducerState,
+) {
+  return {
+    topic: o.topic,
+    partition: o.partition,
+    topicId: o.topicId,
+    config: o.config,
+    durability: context.durability,
+    directory: context.directory,
+    directoryExists: false,
+    segments: [] as Segment[],
+    logEndOffset: point?.offset ?? 0,
+    recoveryPoint: point ?? { offset: 0, segmentBaseOffset: 0, position: 0 },
+    epochs,
+    producers,
+    snapshotOffset: -1,
+    epochsOnDisk: epochs.changes,
+    offline: null,
+  };
+}
+
+function emptyLog(
+  context: OpenContext,
+  o: OpenLogOptions,
+  point: RecoveryPoint | null,
+  epochs: LeaderEpochs,
+  producers: ProducerState,
+): Log {
+  if (point !== null && point.position > 0)
+    throw new CorruptLog(`${context.directory} is missing, of which everything up to offset ${point.offset} had been synced`);
+  return new Log(context.shared, { ...partsOf(context, o, null, epochs, producers), logEndOffset: 0 });
+}
+
+async function recoverLog(
+  context: OpenContext,
+  o: OpenLogOptions,
+  point: RecoveryPoint | null,
+  epochs: LeaderEpochs,
+  producers: ProducerState,
+): Promise<Log> {
+  const { shared, directory } = context;
+  const epochsWereRead = readEpochs(context, epochs);
+  const recovered = await recoverSegments(recoveryContext(context, o, point, epochs));
+  if (!epochsWereRead && recovered.segments.length > 0) await rebuildEpochs(recovered.segments, epochs);
+  const logStartOffset = recovered.segments[0]?.baseOffset ?? recovered.logEndOffset;
+  const restored = await recoverProducers(
+    {
+      disk: shared.disk,
+      logger: shared.logger,
+      directory,
+      nowMs: shared.clock.nowMs(),
+      segments: recovered.segments,
+      logStartOffset,
+      logEndOffset: recovered.logEndOffset,
+    },
+    producers,
+  );
+  const log = new Log(shared, {
+    ...partsOf(context, o, point, epochs, producers),
+    directoryExists: true,
+    segments: recovered.segments,
+    logEndOffset: recovered.logEndOffset,
+    snapshotOffset: restored.snapshotOffset,
+    epochsOnDisk: epochsWereRead ? 0 : -1,
+  });
+  if (recovered.needsSync || restored.removed) await syncRecovered(context, recovered, point);
+  log.settleRecovery(recovered.needsSync);
+  return log;
+}
+
+function recoveryContext(
+  context: OpenContext,
+  o: OpenLogOptions,
+  point: RecoveryPoint | null,
+  epochs: LeaderEpochs,
+): RecoveryContext {
+  const { shared, directory } = context;
+  return {
+    disk: shared.disk,
+    clock: shared.clock,
+    logger: shared.logger,
+    directory,
+    indexIntervalBytes: o.config.indexIntervalBytes,
+    recoveryPoint: point,
+    wasCleanShutdown: context.wasCleanShutdown,
+    allowsGaps: o.allowsGaps ?? false,
+    epochs,
+    makeSegment(baseOffset) {
+      const segment = makeSegment(shared, o.config, directory, baseOffset, 0);
+      segment.size = segment.logFile().size();
+      return segment;
+    },
+  };
+}
+
+/** False if there is no whole checkpoint: then the batches must tell. */
+function readEpochs(context: OpenContext, epochs: LeaderEpochs): boolean {
+  const bytes = readWholeFile(context.shared.disk, `${context.directory}/${EPOCHS_FILE}`);
+  return bytes !== null && epochs.load(bytes);
+}
+
+/** Takes the epochs from all batches' headers. */
+async function rebuildEpochs(segments: readonly Segment[], epochs: LeaderEpochs): Promise<void> {
+  epochs.clear();
+  for (const segment of segments) {
+    const handle = segment.hold();
+    try {
+      const range = { file: handle.file, from: 0, to: segment.size, nextOffset: segment.baseOffset, validate: false };
+      const { problem, position } = await scanBatches(range, (b, at) => {
+        const epoch = partitionLeaderEpoch(b, at);
+        if (epoch > epochs.latest) epochs.assign(epoch, baseOffset(b, at));
+        return true;
+      });
+      if (problem !== null) throw new CorruptLog(`${segment.path}, byte ${position}: ${problem}`);
+    } finally {
+      segment.release(handle);
+    }
+  }
+}
+
+/** What recovery changed or found above the recovery point counts once it is on the disk: in the next round, with whatever else is dirty. */
+function syncRecovered(context: OpenContext, recovered: RecoveredSegments, point: RecoveryPoint | null): Promise<void> {
+  const { shared, directory } = context;
+  const files: DiskFile[] = [];
+  const handles: Handle[] = [];
+  if (recovered.needsSync)
+    for (const segment of recovered.segments) {
+      if (segment.baseOffset < (point?.segmentBaseOffset ?? 0)) continue;
+      const handle = segment.hold();
+      handles.push(handle);
+      files.push(handle.file);
+    }
+  return new Promise((resolve) => {
+    shared.rounds.markDirty({
+      beginRound: () => ({ files, directories: [directory, shared.dataPath] }),
+      endRound() {
+        for (const handle of handles) shared.files.release(handle);
+        resolve();
+      },
+    });
+  });
+}

@@ -1,0 +1,116 @@
+/** Finding offsets by timestamp, exact to the record. Source: UnifiedLog.fetchOffsetByTimestamp, LogSegment.findOffsetByTimestamp. */
+import { DiskError } from "../io/disk.ts";
+import { KafkaError } from "../protocol/errors.ts";
+import { batchBytes, crcIsValid, lastOffset, maxTimestamp, partitionLeaderEpoch } from "../record/batch.ts";
+import { records } from "../record/records.ts";
+import { scanBatches } from "./batch-scan.ts";
+import { WRONG_INDEX_PATH } from "./file-names.ts";
+import type { Log } from "./log.ts";
+import type { Handle } from "./open-files.ts";
+import type { Segment } from "./segment.ts";
+
+/** A batch that a producer could write decompresses to less. */
+const DECOMPRESSED_MAX_BYTES = 512 * 1024 * 1024;
+
+/** A record's place, its own timestamp, and the leader epoch of its batch (-1: unknown). */
+export interface TimestampedOffset {
+  readonly offset: number;
+  readonly timestampMs: number;
+  readonly leaderEpoch: number;
+}
+
+/** See Log.offsetForTimestamp. */
+export async function findOffsetForTimestamp(
+  log: Log,
+  timestampMs: number,
+  limitOffset: number,
+): Promise<TimestampedOffset | null> {
+  log.checkUsable();
+  return await withGoodIndexes(log, async (segments) => {
+    for (const segment of segments) {
+      if (segment.maxTimestamp.timestampMs < timestampMs) continue;
+      const entry = await segment.timeIndex.lookUp(timestampMs);
+      const from = await segment.offsetIndex.lookUp(Math.max(entry.offset, log.logStartOffset));
+      const found = await findRecord(
+        segment,
+        from.position,
+        timestampMs,
+        (record) => record.offset >= log.logStartOffset && record.timestampMs >= timestampMs,
+      );
+      if (found !== null) return found.offset < limitOffset ? found : null;
+    }
+    return null;
+  });
+}
+
+/** See Log.offsetOfMaxTimestamp. */
+export async function findOffsetOfMaxTimestamp(log: Log, limitOffset: number): Promise<TimestampedOffset | null> {
+  log.checkUsable();
+  return await withGoodIndexes(log, async (segments) => {
+    let latest: Segment | null = null;
+    for (const segment of segments)
+      if (segment.maxTimestamp.timestampMs > (latest?.maxTimestamp.timestampMs ?? -1)) latest = segment;
+    if (latest === null) return null;
+    const { timestampMs, offset } = latest.maxTimestamp;
+    const from = await latest.offsetIndex.lookUp(offset);
+    const found = await findRecord(latest, from.position, timestampMs, (record) => record.timestampMs === timestampMs);
+    return found !== null && found.offset < limitOffset ? found : null;
+  });
+}
+
+/** Runs a search; an index file that cannot be read is rebuilt first and the search run once more. */
+async function withGoodIndexes<T>(log: Log, search: (segments: Segment[]) => Promise<T>): Promise<T> {
+  const segments = [...log.segments];
+  try {
+    return await search(segments);
+  } catch (error) {
+    if (!(error instanceof DiskError && WRONG_INDEX_PATH.test(error.path))) throw log.readError(error);
+    for (const segment of segments)
+      if (error.path === segment.offsetIndex.file.path || error.path === segment.timeIndex.file.path)
+        await log.rebuildIndexes(segment);
+    return await search(segments);
+  }
+}
+
+/** The first record that fits, in batches from `from` on whose largest timestamp is at least `timestampMs`. */
+async function findRecord(
+  segment: Segment,
+  from: number,
+  timestampMs: number,
+  fits: (record: { offset: number; timestampMs: number }) => boolean,
+): Promise<TimestampedOffset | null> {
+  const handle = segment.hold();
+  try {
+    for (let position = from; ; ) {
+      const range = { file: handle.file, from: position, to: segment.size, nextOffset: segment.baseOffset, validate: false };
+      let bytes = 0;
+      const stopped = await scanBatches(range, (b, at) => {
+        bytes = batchBytes(b, at);
+        return maxTimestamp(b, at) < timestampMs;
+      });
+      if (stopped.problem !== null) throw corrupt(segment, stopped.position, stopped.nextOffset, stopped.problem);
+      if (stopped.position >= segment.size) return null;
+      const batch = await readBatch(segment, handle, stopped.position, bytes);
+      for (const record of records(batch, 0, { maxBytes: DECOMPRESSED_MAX_BYTES }))
+        if (fits(record))
+          return { offset: record.offset, timestampMs: record.timestampMs, leaderEpoch: partitionLeaderEpoch(batch, 0) };
+      position = stopped.position + bytes;
+    }
+  } finally {
+    segment.release(handle);
+  }
+}
+
+async function readBatch(segment: Segment, handle: Handle, position: number, bytes: number): Promise<Buffer> {
+  const batch = Buffer.allocUnsafeSlow(bytes);
+  const got = await handle.file.readCold(batch, position);
+  if (got < bytes) throw corrupt(segment, position, -1, "the file ends within a batch");
+  if (!segment.checked.covers(position, position + bytes)) {
+    if (!crcIsValid(batch, 0)) throw corrupt(segment, position, lastOffset(batch, 0), "the CRC is not that of the bytes");
+    segment.checked.add(position, position + bytes);
+  }
+  return batch;
+}
+
+const corrupt = (segment: Segment, position: number, offset: number, problem: string): KafkaError =>
+  new KafkaError("CORRUPT_MESSAGE", `${segment.path}, offset ${offset}, byte ${position}: ${problem}`);

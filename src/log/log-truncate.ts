@@ -1,0 +1,123 @@
+/** Cutting a log short, and beginning it anew: what a follower does when its leader has a different history. Source: UnifiedLog.truncateTo, truncateFullyAndStartAt. */
+import { KafkaError } from "../protocol/errors.ts";
+import { baseOffset, lastOffset } from "../record/batch.ts";
+import { scanBatches } from "./batch-scan.ts";
+import { INDEX_SUFFIX, TIME_INDEX_SUFFIX } from "./file-names.ts";
+import { completeIndexes } from "./index-recovery.ts";
+import type { Log } from "./log.ts";
+import { recoverProducers, removeSnapshot, snapshotOffsets } from "./producer-recovery.ts";
+import type { Segment } from "./segment.ts";
+
+/** Where the log will end. */
+interface Cut {
+  readonly segment: Segment;
+  readonly position: number;
+  readonly offset: number;
+}
+
+/** See Log.truncateTo. */
+export async function truncateLog(log: Log, offset: number): Promise<void> {
+  log.checkUsable();
+  if (offset >= log.logEndOffset) return;
+  if (offset < log.logStartOffset) return truncateFully(log, offset);
+  const { rounds, recoveryPoints } = log.shared;
+  while (log.inRound || rounds.busy) await rounds.idle();
+  const cut = await findCut(log, offset);
+  if (cut === null) return;
+  if (cut.offset < log.recoveryPoint.offset) {
+    log.recoveryPoint = { offset: cut.offset, segmentBaseOffset: cut.segment.baseOffset, position: cut.position };
+    await recoveryPoints.lower(log, log.recoveryPoint);
+  }
+  log.resetActive();
+  while (log.active !== cut.segment) removeSegment(log, log.segments.pop()!);
+  await cutSegment(log, cut);
+  log.logEndOffset = cut.offset;
+  log.durableEndOffset = Math.min(log.durableEndOffset, cut.offset);
+  log.leaderEpochs.truncateFromEnd(cut.offset);
+  await restoreProducers(log);
+  await makeDurable(log);
+}
+
+/** See Log.truncateFullyAndStartAt. */
+export async function truncateFully(log: Log, offset: number): Promise<void> {
+  log.checkUsable();
+  const { rounds, recoveryPoints } = log.shared;
+  while (log.inRound || rounds.busy) await rounds.idle();
+  const first = log.segments[0]?.baseOffset ?? offset;
+  log.recoveryPoint = { offset: first, segmentBaseOffset: first, position: 0 };
+  await recoveryPoints.lower(log, log.recoveryPoint);
+  log.resetActive();
+  while (log.segments.length > 0) removeSegment(log, log.segments.pop()!);
+  for (const snapshot of snapshotOffsets(log.shared.disk, log.directory))
+    removeSnapshot(log.shared.disk, log.directory, snapshot);
+  log.producers.clear();
+  log.leaderEpochs.clear();
+  log.snapshotOffset = -1;
+  log.logStartOffset = offset;
+  log.logEndOffset = offset;
+  log.durableEndOffset = offset;
+  log.beginAt(offset);
+  await makeDurable(log);
+}
+
+/** The batch that holds `offset` (or the first one above it) goes, with all behind it. */
+async function findCut(log: Log, offset: number): Promise<Cut | null> {
+  for (let i = log.segmentIndexOf(offset); i < log.segments.length; i++) {
+    const segment = log.segments[i]!;
+    const from = await segment.offsetIndex.lookUp(offset);
+    const handle = segment.hold();
+    try {
+      let base = -1;
+      const range = { file: handle.file, from: from.position, to: segment.size, nextOffset: segment.baseOffset, validate: false };
+      const stopped = await scanBatches(range, (b, at) => {
+        if (lastOffset(b, at) < offset) return true;
+        base = baseOffset(b, at);
+        return false;
+      });
+      if (stopped.problem !== null)
+        throw new KafkaError("CORRUPT_MESSAGE", `${segment.path}, byte ${stopped.position}: ${stopped.problem}`);
+      if (base >= 0) return { segment, position: stopped.position, offset: Math.min(base, Math.max(offset, segment.baseOffset)) };
+    } finally {
+      segment.release(handle);
+    }
+  }
+  return null;
+}
+
+function removeSegment(log: Log, segment: Segment): void {
+  const { disk } = log.shared;
+  segment.close();
+  disk.remove(segment.path);
+  disk.remove(segment.pathOf(INDEX_SUFFIX));
+  disk.remove(segment.pathOf(TIME_INDEX_SUFFIX));
+}
+
+async function cutSegment(log: Log, { segment, position, offset }: Cut): Promise<void> {
+  const handle = segment.hold("write");
+  try {
+    handle.file.truncate(position);
+  } finally {
+    segment.release(handle);
+  }
+  segment.forgetFrom(position);
+  const kept = segment.entriesBelow(position, offset);
+  await completeIndexes(segment, kept, position, log.config.indexIntervalBytes);
+}
+
+async function restoreProducers(log: Log): Promise<void> {
+  const { disk, logger, clock } = log.shared;
+  const { directory, segments, logStartOffset, logEndOffset } = log;
+  const nowMs = clock.nowMs();
+  const restored = await recoverProducers(
+    { disk, logger, directory, nowMs, segments, logStartOffset, logEndOffset },
+    log.producers,
+  );
+  log.snapshotOffset = restored.snapshotOffset;
+}
+
+async function makeDurable(log: Log): Promise<void> {
+  const { rounds } = log.shared;
+  const { active } = log;
+  log.syncSoon(active === undefined ? [] : [active.hold()], [log.directory]);
+  await rounds.idle();
+}

@@ -1,0 +1,93 @@
+/**
+ * Open files under a bound. A file is opened when it is used and closed when it has not been used for the longest time; one that is
+ * held (in a read, in a sync round, or as the tail of a log) is neither counted nor closed.
+ */
+import type { Disk, DiskFile } from "../io/disk.ts";
+
+/** One opening of a file. Hold it across an await; what the holder does on it in one go needs no hold. */
+export interface Handle {
+  readonly file: DiskFile;
+  readonly writable: boolean;
+  readonly owner: OpenFile;
+  holds: number;
+  /** No longer its owner's: closed with the last hold. */
+  retired: boolean;
+}
+
+/** A file that may be open. Made by `OpenFiles.file`; costs no descriptor until used. */
+export class OpenFile {
+  readonly path: string;
+  handle: Handle | null = null;
+  constructor(path: string) {
+    this.path = path;
+  }
+}
+
+export class OpenFiles {
+  private readonly disk: Disk;
+  private readonly max: number;
+  /** Open and not held, the least recently used first. */
+  private readonly idle = new Map<OpenFile, true>();
+
+  constructor(disk: Disk, max: number) {
+    this.disk = disk;
+    this.max = max;
+  }
+
+  /** How many files are open although nobody holds them. */
+  get idleCount(): number {
+    return this.idle.size;
+  }
+
+  /** The open file, for use before the next await. Throws DiskError. */
+  use(openFile: OpenFile, mode: "read" | "write" | "create" = "read"): DiskFile {
+    return this.handleOf(openFile, mode).file;
+  }
+
+  /** The open file, kept open until `release`. Throws DiskError. */
+  hold(openFile: OpenFile, mode: "read" | "write" | "create" = "read"): Handle {
+    const handle = this.handleOf(openFile, mode);
+    if (handle.holds++ === 0) this.idle.delete(openFile);
+    return handle;
+  }
+
+  release(handle: Handle): void {
+    if (--handle.holds > 0) return;
+    if (handle.retired) handle.file.close();
+    else this.admit(handle.owner);
+  }
+
+  /** Closes the file, at once or with its last hold: it is gone, renamed, or about to be opened for writing. */
+  retire(openFile: OpenFile): void {
+    const handle = openFile.handle;
+    if (handle === null) return;
+    openFile.handle = null;
+    handle.retired = true;
+    this.idle.delete(openFile);
+    if (handle.holds === 0) handle.file.close();
+  }
+
+  private handleOf(openFile: OpenFile, mode: "read" | "write" | "create"): Handle {
+    const open = openFile.handle;
+    if (open !== null && (open.writable || mode === "read")) {
+      if (open.holds === 0) {
+        this.idle.delete(openFile);
+        this.idle.set(openFile, true);
+      }
+      return open;
+    }
+    const file = this.disk.open(openFile.path, mode);
+    this.retire(openFile);
+    const handle: Handle = { file, writable: mode !== "read", owner: openFile, holds: 0, retired: false };
+    openFile.handle = handle;
+    this.admit(openFile);
+    return handle;
+  }
+
+  private admit(openFile: OpenFile): void {
+    this.idle.set(openFile, true);
+    if (this.idle.size <= this.max) return;
+    const oldest = this.idle.keys().next().value;
+    if (oldest !== undefined && oldest !== openFile) this.retire(oldest);
+  }
+}

@@ -1,0 +1,194 @@
+/**
+ * Reading batches from a segment's file: positions by hint or index, one block at a time, cut at whole batches, the CRC of what was not
+ * checked since the start. Synchronous while the pages are in memory; what is cold is read in the pool.
+ */
+import { KafkaError } from "../protocol/errors.ts";
+import { BATCH_HEADER_BYTES, baseOffset, batchBytes, crcIsValid, lastOffset } from "../record/batch.ts";
+import { headerProblem } from "./batch-scan.ts";
+import type { Segment } from "./segment.ts";
+
+/** No read takes more than this from a file at once, unless a single batch is larger. */
+const READ_MAX_BYTES = 1024 * 1024;
+/** Read in front of the wanted batch when only the index says where it is. */
+const SEEK_SLACK_BYTES = 8 * 1024;
+
+/** Whole batches. The buffers belong to the reader (or the cache): read only. */
+export interface LogRead {
+  readonly chunks: Uint8Array[];
+  readonly bytes: number;
+}
+
+export interface ReadLimits {
+  /** No batch that begins at or above this offset. */
+  readonly limitOffset: number;
+  readonly maxBytes: number;
+  /** The first batch even if it is larger than `maxBytes`. */
+  readonly atLeastOne: boolean;
+}
+
+/** An index entry that the data does not bear out: rebuild the index. */
+export class WrongIndex extends Error {
+  override name = "WrongIndex";
+}
+
+export const NOTHING_READ: LogRead = { chunks: [], bytes: 0 };
+/** The segment has no batch at or above the offset: the next segment may. */
+export const BEYOND_SEGMENT: LogRead = { chunks: [], bytes: 0 };
+
+/** One read on its way: what to read next, and what to make of it. */
+class SegmentRead {
+  readonly segment: Segment;
+  private readonly offset: number;
+  private readonly limits: ReadLimits;
+  /** The segment's end when the read began. */
+  private readonly end: number;
+  /** Last offset that the batch at the first position must have, by the index; -1: unknown. */
+  private expectedLastOffset: number;
+  position: number;
+  /** Fewer bytes than this are of no use. */
+  need = BATCH_HEADER_BYTES;
+  private buffer: Buffer;
+  result: LogRead = BEYOND_SEGMENT;
+
+  constructor(segment: Segment, offset: number, limits: ReadLimits, position: number, expectedLastOffset: number) {
+    this.segment = segment;
+    this.offset = offset;
+    this.limits = limits;
+    this.end = segment.size;
+    this.position = position;
+    this.expectedLastOffset = expectedLastOffset;
+    const slack = expectedLastOffset < 0 ? 0 : SEEK_SLACK_BYTES;
+    this.buffer = this.bufferOf(Math.max(Math.min(limits.maxBytes, READ_MAX_BYTES) + slack, BATCH_HEADER_BYTES));
+  }
+
+  /** What to read into, at `position`. */
+  get into(): Buffer {
+    const left = this.end - this.position;
+    return this.buffer.length <= left ? this.buffer : this.buffer.subarray(0, left);
+  }
+
+  get atEnd(): boolean {
+    return this.position >= this.end;
+  }
+
+  /** Looks at the `got` bytes that were read at `position`. True: the read is done. False: read `need` bytes or more at `position`. */
+  take(got: number): boolean {
+    const b = this.buffer;
+    let at = 0;
+    while (at + BATCH_HEADER_BYTES <= got) {
+      this.checkHeader(b, at);
+      const bytes = batchBytes(b, at);
+      if (lastOffset(b, at) >= this.offset) return this.takeFrom(at, got);
+      at += bytes;
+    }
+    this.position += at;
+    this.need = BATCH_HEADER_BYTES;
+    return this.atEnd;
+  }
+
+  /** The wanted batch begins at `from` of the buffer. */
+  private takeFrom(from: number, got: number): boolean {
+    const b = this.buffer;
+    const { limitOffset, maxBytes, atLeastOne } = this.limits;
+    this.result = NOTHING_READ;
+    if (baseOffset(b, from) >= limitOffset) return true;
+    const first = batchBytes(b, from);
+    if (first > maxBytes && !atLeastOne) return true;
+    if (from + first > got) return this.readMore(from, first);
+    const start = this.position + from;
+    let at = from;
+    let nextOffset = this.offset;
+    while (at + BATCH_HEADER_BYTES <= got) {
+      if (at > from) this.checkHeader(b, at);
+      const bytes = batchBytes(b, at);
+      if (at + bytes > got || baseOffset(b, at) >= limitOffset || (at > from && at + bytes - from > maxBytes)) break;
+      if (!this.isGood(b, at, bytes)) {
+        if (at > from) break; // the good ones first; the next read says what is wrong
+        throw this.corrupt(start, nextOffset, "the CRC is not that of the bytes");
+      }
+      nextOffset = lastOffset(b, at) + 1;
+      at += bytes;
+    }
+    const end = this.position + at;
+    this.segment.checked.add(start, end);
+    this.segment.hint(nextOffset, end);
+    this.result = { chunks: [b.subarray(from, at)], bytes: at - from };
+    return true;
+  }
+
+  private readMore(from: number, bytes: number): false {
+    this.position += from;
+    this.need = bytes;
+    this.expectedLastOffset = -1;
+    if (this.buffer.length < bytes) this.buffer = this.bufferOf(bytes);
+    return false;
+  }
+
+  private isGood(b: Buffer, at: number, bytes: number): boolean {
+    const position = this.position + at;
+    return this.segment.checked.covers(position, position + bytes) || crcIsValid(b, at);
+  }
+
+  private checkHeader(b: Buffer, at: number): void {
+    const position = this.position + at;
+    const problem = headerProblem(b, at, this.end - position, this.segment.baseOffset);
+    const isFirst = this.expectedLastOffset >= 0;
+    if (isFirst && (problem !== null || lastOffset(b, at) !== this.expectedLastOffset)) throw new WrongIndex(this.segment.path);
+    this.expectedLastOffset = -1;
+    if (problem !== null) throw this.corrupt(position, this.offset, problem);
+  }
+
+  private corrupt(position: number, offset: number, problem: string): KafkaError {
+    return new KafkaError("CORRUPT_MESSAGE", `${this.segment.path}, offset ${offset}, byte ${position}: ${problem}`);
+  }
+
+  private bufferOf(bytes: number): Buffer {
+    return Buffer.allocUnsafeSlow(Math.min(bytes, this.end - this.position));
+  }
+}
+
+/**
+ * Reads from the batch that holds or follows `offset`; BEYOND_SEGMENT if the segment has none. Throws (or rejects with) CORRUPT_MESSAGE for
+ * bytes that are not what was written, WrongIndex, DiskError.
+ */
+export function readSegment(segment: Segment, offset: number, limits: ReadLimits): LogRead | Promise<LogRead> {
+  const hinted = segment.hintedPosition(offset);
+  if (hinted >= 0) return readFrom(segment, offset, limits, hinted, -1);
+  const found = segment.offsetIndex.lookUp(offset);
+  if (found instanceof Promise)
+    return found.then((entry) => readFrom(segment, offset, limits, entry.position, entry.position === 0 ? -1 : entry.offset));
+  return readFrom(segment, offset, limits, found.position, found.position === 0 ? -1 : found.offset);
+}
+
+function readFrom(
+  segment: Segment,
+  offset: number,
+  limits: ReadLimits,
+  position: number,
+  lastOffset: number,
+): LogRead | Promise<LogRead> {
+  if (position >= segment.size) return BEYOND_SEGMENT;
+  const read = new SegmentRead(segment, offset, limits, position, lastOffset);
+  const file = segment.logFile();
+  while (!read.atEnd) {
+    const got = file.readHot(read.into, read.position);
+    if (got < read.need) return readCold(read);
+    if (read.take(got)) break;
+  }
+  return read.result;
+}
+
+async function readCold(read: SegmentRead): Promise<LogRead> {
+  const handle = read.segment.hold();
+  try {
+    const { file } = handle;
+    while (!read.atEnd) {
+      const got = await file.readCold(read.into, read.position);
+      if (got < read.need) throw new KafkaError("CORRUPT_MESSAGE", `${file.path} ends at byte ${read.position + got}`);
+      if (read.take(got)) break;
+    }
+    return read.result;
+  } finally {
+    read.segment.release(handle);
+  }
+}

@@ -1,0 +1,159 @@
+/**
+ * Group commit over the whole broker. An append marks its log dirty; a round syncs everything that is dirty and then tells each log so;
+ * another follows at once if anything became dirty meanwhile. Few files: fdatasync, side by side. Many: one syncfs. A failed sync is
+ * final: nothing is retried, nobody is released, and `onFatal` ends the process.
+ */
+import type { Disk, DiskFile } from "../io/disk.ts";
+
+/** Something whose files want syncing: a log. The arrays are the target's and stay as they are until `endRound`. */
+export interface SyncTarget {
+  /** The round begins: what is written from now on is the next round's. Must not throw. */
+  beginRound(): { readonly files: readonly DiskFile[]; readonly directories: readonly string[] };
+  /** Everything that `beginRound` named is on the disk. Must not throw. May mark the target dirty again. */
+  endRound(): void;
+}
+
+/** Writes a little something ahead of a round that is synced with it: the recovery points. */
+export interface RoundRider {
+  /** The file that it wrote to and wants synced in the round that begins now, or null. Must not throw. */
+  ride(): DiskFile | null;
+}
+
+export interface SyncRoundsOptions {
+  readonly disk: Disk;
+  /** Where syncfs is asked for. */
+  readonly path: string;
+  /** A round of more files and directories than this is one syncfs, where there is one. */
+  readonly syncFileSystemAbove: number;
+  readonly onFatal: (error: unknown) => void;
+}
+
+export class SyncRounds {
+  private readonly disk: Disk;
+  private readonly path: string;
+  private readonly syncFileSystemAbove: number;
+  private readonly onFatal: (error: unknown) => void;
+  private rider: RoundRider | null = null;
+  private riderWaits = false;
+  private dirty: SyncTarget[] = [];
+  private inRound: SyncTarget[] = [];
+  private readonly files: DiskFile[] = [];
+  private readonly directories = new Set<string>();
+  private running = false;
+  private failure: { error: unknown } | null = null;
+  private begun = false;
+  /** Waiting until so many rounds have ended. */
+  private waiters: { count: number; resolve: () => void; reject: (error: unknown) => void }[] = [];
+  /** Rounds that have ended. */
+  count = 0;
+
+  constructor(o: SyncRoundsOptions) {
+    this.disk = o.disk;
+    this.path = o.path;
+    this.syncFileSystemAbove = o.syncFileSystemAbove;
+    this.onFatal = o.onFatal;
+  }
+
+  /** Whether a sync has failed: nothing is durable any more, and the process is ending. */
+  get failed(): boolean {
+    return this.failure !== null;
+  }
+
+  setRider(rider: RoundRider): void {
+    this.rider = rider;
+  }
+
+  /** The target wants a round. It marks itself once per round: see `beginRound`. */
+  markDirty(target: SyncTarget): void {
+    this.dirty.push(target);
+    this.start();
+  }
+
+  /** Runs a round for the rider alone, if none is coming anyway. */
+  nudge(): void {
+    this.riderWaits = true;
+    this.start();
+  }
+
+  /** Whether a round is under way or wanted. */
+  get busy(): boolean {
+    return this.running;
+  }
+
+  /** Resolves when everything that was dirty at the time of the call is synced; rejects after a failed sync. */
+  idle(): Promise<void> {
+    if (this.failure !== null) return Promise.reject(this.failure.error);
+    if (!this.running) return Promise.resolve();
+    const rounds = this.begun && (this.dirty.length > 0 || this.riderWaits) ? 2 : 1;
+    return new Promise((resolve, reject) => this.waiters.push({ count: this.count + rounds, resolve, reject }));
+  }
+
+  /** For syncs outside the rounds: a failed one is just as final. */
+  fail(error: unknown): void {
+    if (this.failure !== null) return;
+    this.failure = { error };
+    for (const { reject } of this.waiters.splice(0)) reject(error);
+    this.onFatal(error);
+  }
+
+  /** A round begins with the next turn of the event loop's microtasks, so that all appends of this turn are in it. */
+  private start(): void {
+    if (this.running || this.failure !== null) return;
+    this.running = true;
+    queueMicrotask(() => this.round());
+  }
+
+  private round(): void {
+    this.begun = true;
+    const targets = this.dirty;
+    this.dirty = this.inRound;
+    this.inRound = targets;
+    this.riderWaits = false;
+    this.files.length = 0;
+    this.directories.clear();
+    const ridden = this.rider?.ride() ?? null;
+    if (ridden !== null) this.files.push(ridden);
+    for (const target of targets) {
+      const { files, directories } = target.beginRound();
+      for (const file of files) this.files.push(file);
+      for (const directory of directories) this.directories.add(directory);
+    }
+    this.sync().then(
+      () => this.end(),
+      (error) => this.fail(error),
+    );
+  }
+
+  private sync(): Promise<unknown> {
+    const count = this.files.length + this.directories.size;
+    const syncFileSystem = this.disk.syncFileSystem;
+    if (count > this.syncFileSystemAbove && syncFileSystem !== null) return syncFileSystem(this.path);
+    if (count === 1 && this.files.length === 1) return this.files[0]!.sync();
+    const syncs: Promise<void>[] = [];
+    for (const file of this.files) syncs.push(file.sync());
+    for (const directory of this.directories) syncs.push(this.disk.syncDirectory(directory));
+    return Promise.all(syncs);
+  }
+
+  private end(): void {
+    if (this.failure !== null) return;
+    this.count++;
+    for (const target of this.inRound) target.endRound();
+    this.inRound.length = 0;
+    this.begun = false;
+    const goesOn = this.dirty.length > 0 || this.riderWaits;
+    if (!goesOn) this.running = false;
+    this.wakeWaiters();
+    if (goesOn) this.round();
+  }
+
+  private wakeWaiters(): void {
+    if (this.waiters.length === 0) return;
+    const waiters = this.waiters;
+    this.waiters = [];
+    for (const waiter of waiters) {
+      if (waiter.count <= this.count) waiter.resolve();
+      else this.waiters.push(waiter);
+    }
+  }
+}
