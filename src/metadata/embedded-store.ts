@@ -198,7 +198,6 @@ export class EmbeddedStore implements MetadataStore {
     this.bytesSinceSnapshot = 0; // when it fails, the next try comes after as much again
     try {
       await writeSnapshot(this.o.disk, this.o.snapshotPath, this.state);
-      await this.log.truncateFullyAndStartAt(Number(this.state.rev));
     } catch (error) {
       if (error instanceof DiskError && !/sync/i.test(error.operation)) {
         this.o.logger.warn("no metadata snapshot was written; the log is kept and replayed at the next start", {
@@ -207,7 +206,10 @@ export class EmbeddedStore implements MetadataStore {
       } else {
         this.o.onFatal(error);
       }
+      return;
     }
+    // Half a removal is no state to go on from: the next start finishes it.
+    await this.log.truncateFullyAndStartAt(Number(this.state.rev)).catch(this.o.onFatal);
   }
 
   private mustBeOpen(): void {
