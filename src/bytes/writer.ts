@@ -198,7 +198,7 @@ export class Writer {
   patchInt32(position: number, value: number): void {
     if ((value | 0) !== value) throw unfit("int32", value);
     const inScratch = position - this.base;
-    if (inScratch >= this.start) {
+    if (inScratch >= this.start && inScratch + 4 <= this.at) {
       this.view.setInt32(inScratch, value);
       return;
     }
