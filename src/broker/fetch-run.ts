@@ -5,6 +5,7 @@
 import type { Deadline, Deadlines } from "../io/deadlines.ts";
 import type { LogRead } from "../log/log.ts";
 import { ErrorCode, KafkaError } from "../protocol/errors.ts";
+import { batchBytes, lastOffset } from "../record/batch.ts";
 import type { Isolation, Partition, PartitionWatcher } from "./partition.ts";
 
 /** How long a parked fetch sleeps before it looks whether its connection is still there. */
@@ -90,7 +91,7 @@ export class FetchRun {
   private results: TargetResult[] = [];
   private bytes = 0;
   private remaining = 0;
-  /** Set when the answer must not wait: an error, a diverging epoch, or more to read behind a segment's end. */
+  /** Set when the answer must not wait: an error, or a diverging epoch. */
   private urgent = false;
   private parked = false;
   private deadline: Deadline | null = null;
@@ -103,7 +104,8 @@ export class FetchRun {
   start(nowMs: number): void {
     this.endsAtMs = nowMs + this.o.limits.maxWaitMs;
     this.readAll((asked) => {
-      if (asked === 0 || this.urgent || this.bytes >= this.o.limits.minBytes || this.o.limits.maxWaitMs <= 0) this.finish();
+      const { minBytes, maxWaitMs } = this.o.limits;
+      if (asked === 0 || this.urgent || this.bytes >= minBytes || maxWaitMs <= 0 || this.hasMore()) this.finish();
       else this.wait(nowMs);
     });
   }
@@ -125,6 +127,14 @@ export class FetchRun {
     this.o.park(null);
     if (this.o.abandoned()) this.o.done([]);
     else this.readAll(() => this.finish());
+  }
+
+  /** Whether a read ended early, at the end of a segment or of a block: then it is no use to wait for new records (DelayedFetch, case F). */
+  private hasMore(): boolean {
+    return this.results.some(({ target, records, bytes }) => {
+      if (bytes === 0 || bytes >= target.maxBytes || target.partition === null) return false;
+      return nextOffset(records[records.length - 1]!) < target.partition.readableEnd(this.o.limits.isolation);
+    });
   }
 
   private wait(nowMs: number): void {
@@ -196,6 +206,7 @@ export class FetchRun {
     if (target.partition !== null) return target.partition;
     const found = this.o.resolve(target);
     if (found instanceof KafkaError) throw found;
+    target.partition = found;
     return found;
   }
 
@@ -230,11 +241,20 @@ export class FetchRun {
   }
 }
 
+/** The offset behind the last of some whole batches. */
+function nextOffset(batches: Uint8Array): number {
+  const b = Buffer.from(batches.buffer, batches.byteOffset, batches.byteLength);
+  let at = 0;
+  while (at + batchBytes(b, at) < b.length) at += batchBytes(b, at);
+  return lastOffset(b, at) + 1;
+}
+
 /** KIP-595: the client's history differs from ours below its fetch offset. Null when it does not, or when it did not say. */
 function divergence(partition: Partition, target: FetchTarget): { epoch: number; endOffset: number } | null {
   if (target.lastFetchedEpoch < 0) return null;
-  const known = partition.log.leaderEpochs.endOffsetFor(target.lastFetchedEpoch);
-  if (known.epoch < 0 || known.endOffset < 0) throw new KafkaError("OFFSET_OUT_OF_RANGE", "no end offset for the epoch last fetched");
+  const known = partition.log.leaderEpochs.endOffsetFor(target.lastFetchedEpoch, partition.logEndOffset);
+  if (known.epoch < 0 || known.endOffset < 0)
+    throw new KafkaError("OFFSET_OUT_OF_RANGE", "no end offset for the epoch last fetched");
   const agrees = known.epoch >= target.lastFetchedEpoch && known.endOffset >= target.fetchOffset;
   return agrees ? null : known;
 }

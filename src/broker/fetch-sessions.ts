@@ -5,7 +5,6 @@
 import type { Random } from "../io/random.ts";
 import { KafkaError } from "../protocol/errors.ts";
 import type { FetchRun, FetchTarget, TargetListener, TargetResult } from "./fetch-run.ts";
-import type { Partition } from "./partition.ts";
 
 export const NO_SESSION = 0;
 const INITIAL_EPOCH = 0;
@@ -37,11 +36,6 @@ export class FetchSession implements TargetListener {
   moved(target: FetchTarget, bytes: number): void {
     this.dirty.add(target);
     this.parked?.moved(target, bytes);
-  }
-
-  attach(target: FetchTarget, partition: Partition): void {
-    target.partition = partition;
-    partition.watch(target);
   }
 
   forget(key: string): void {
@@ -114,7 +108,8 @@ export class FetchSessions {
 
   /** Room for targets that an existing session adds; throws when there is none. */
   grow(count: number): void {
-    if (this.targetCount + count > this.limits.maxTargets) throw new KafkaError("FETCH_SESSION_ID_NOT_FOUND", "no room for more fetch session partitions");
+    if (this.targetCount + count > this.limits.maxTargets)
+      throw new KafkaError("FETCH_SESSION_ID_NOT_FOUND", "no room for more fetch session partitions");
     this.targetCount += count;
   }
 

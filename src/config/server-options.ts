@@ -282,6 +282,12 @@ export const serverOptions = {
     "How many incremental fetch sessions are kept (KIP-227).",
     ["max.incremental.fetch.session.cache.slots"],
   ),
+  maxFetchSessionPartitions: option(
+    "fetch.max_session_partitions",
+    integer(0, INT_MAX),
+    1_000_000,
+    "How many partitions all incremental fetch sessions together follow. Consumers beyond it name all their partitions in each fetch.",
+  ),
   fetchSessionEvictionMs: option(
     "fetch.session_eviction_ms",
     milliseconds(0, DAY_MS),

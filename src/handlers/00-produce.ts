@@ -7,7 +7,7 @@ import type { Partition } from "../broker/partition.ts";
 import { ErrorCode, KafkaError } from "../protocol/errors.ts";
 import { Produce } from "../protocol/messages/00-produce.ts";
 import { ZERO_UUID } from "../protocol/schema.ts";
-import { type RecordError, validateClientBatch } from "../record/validate.ts";
+import { type RecordError, RecordErrors, validateClientBatch } from "../record/validate.ts";
 import { type Call, handler } from "./handler.ts";
 
 type ProduceCall = Call<typeof Produce>;
@@ -20,7 +20,7 @@ interface PartitionAnswer {
   baseOffset: number;
   logAppendTimeMs: number;
   logStartOffset: number;
-  recordErrors: { batchIndex: number; batchIndexErrorMessage: string | null }[];
+  recordErrors: RecordError[];
   errorMessage: string | null;
 }
 
@@ -90,7 +90,7 @@ function missing(broker: Broker, topic: TopicData, version: number): KafkaError 
 
 function append(call: ProduceCall, partition: Partition, records: Buffer | null, answer: PartitionAnswer): void {
   const { broker } = call;
-  const batch = validateClientBatch(records, broker.validation(partition, call.version));
+  const batch = validateClientBatch(records, broker.batchRules(partition, call.version));
   if (batch.isTransactional || call.request.transactionalId !== null) {
     throw new KafkaError("INVALID_TXN_STATE", "Transactions are not served yet.");
   }
@@ -108,11 +108,9 @@ function explain(call: ProduceCall, answer: PartitionAnswer, error: unknown): vo
   if (!(error instanceof KafkaError)) throw error;
   // Clients before Produce v4 / Fetch v6 do not know KAFKA_STORAGE_ERROR.
   answer.errorCode = error.error === "KAFKA_STORAGE_ERROR" && call.version <= 3 ? ErrorCode.NOT_LEADER_OR_FOLLOWER : error.code;
-  answer.errorMessage = error.message === "" ? null : error.message;
-  const { recordErrors } = error as KafkaError & { recordErrors?: readonly RecordError[] };
-  if (recordErrors !== undefined) {
-    answer.recordErrors = recordErrors.map((item) => ({ batchIndex: item.batchIndex, batchIndexErrorMessage: item.message }));
-  }
+  if (!(error instanceof RecordErrors)) return;
+  answer.errorMessage = error.message; // Kafka sends a message only with these
+  answer.recordErrors = error.recordErrors;
 }
 
 /** acks=0 is never answered; an error closes the connection, which is the only way to tell the client. */

@@ -21,7 +21,8 @@ export const fetch = handler<typeof Fetch>({
     if (kind === "incremental") return continueSession(call);
     if (request.sessionId !== NO_SESSION) broker.fetchSessions.remove(request.sessionId);
     const count = request.topics.reduce((sum, topic) => sum + topic.partitions.length, 0);
-    const session = kind === "full" ? broker.fetchSessions.create(count, call.version >= IDS_SINCE, broker.clock.monotonicMs()) : null;
+    const session =
+      kind === "full" ? broker.fetchSessions.create(count, call.version >= IDS_SINCE, broker.clock.monotonicMs()) : null;
     if (session === null) runOnce(call);
     else {
       const added = followTargets(call, session);
@@ -51,20 +52,13 @@ function runOnce(call: FetchCall): void {
       parked = waiting;
       for (const target of targets.values()) {
         if (waiting === null) target.partition?.unwatch(target);
-        else watch(call, target);
+        else target.partition?.watch(target);
       }
     },
     abandoned: () => call.connection.closed,
     done: (results) => reply(call, NO_SESSION, results),
   });
   run.start(call.broker.clock.monotonicMs());
-}
-
-function watch(call: FetchCall, target: FetchTarget): void {
-  const found = findPartition(call.broker, call.version, target);
-  if (found instanceof KafkaError) return;
-  target.partition = found;
-  found.watch(target);
 }
 
 function continueSession(call: FetchCall): void {
@@ -106,7 +100,7 @@ function runSession(call: FetchCall, session: FetchSession, isFirst: boolean): v
     targets: () => session.dirty,
     resolve(target) {
       const found = findPartition(call.broker, call.version, target);
-      if (!(found instanceof KafkaError)) session.attach(target, found);
+      if (!(found instanceof KafkaError)) found.watch(target);
       return found;
     },
     park(waiting) {

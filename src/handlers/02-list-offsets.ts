@@ -89,9 +89,9 @@ async function find(partition: Partition, timestamp: number, isolation: Isolatio
   }
 }
 
-const latestEpoch = (partition: Partition): number => partition.log.leaderEpochs.latest ?? -1;
+const latestEpoch = (partition: Partition): number => partition.log.leaderEpochs.latest;
 
-const epochAt = (partition: Partition, offset: number): number => partition.log.leaderEpochs.epochAt(offset) ?? -1;
+const epochAt = (partition: Partition, offset: number): number => partition.log.leaderEpochs.epochForOffset(offset);
 
 function failure(asked: Asked, errorCode: number) {
   return { partitionIndex: asked.partitionIndex, errorCode, timestamp: -1, offset: -1, leaderEpoch: -1 };

@@ -10,7 +10,8 @@ export const initProducerId = handler<typeof InitProducerId>({
     const { transactionalId } = call.request;
     if (transactionalId === "") throw new KafkaError("INVALID_REQUEST");
     // Not retriable, so that a transactional producer fails at once instead of asking for ever.
-    if (transactionalId !== null) throw new KafkaError("TRANSACTIONAL_ID_AUTHORIZATION_FAILED", "transactions are not served yet");
+    if (transactionalId !== null)
+      throw new KafkaError("TRANSACTIONAL_ID_AUTHORIZATION_FAILED", "transactions are not served yet");
     const producerId = await call.broker.producerIds.next();
     call.reply({ errorCode: 0, producerId, producerEpoch: 0 });
   },

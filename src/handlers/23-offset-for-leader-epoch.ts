@@ -31,7 +31,7 @@ function answer(call: EpochCall, topic: string, asked: Asked) {
   if (partition === undefined) return { partition: index, errorCode: new KafkaError("UNKNOWN_TOPIC_OR_PARTITION").code };
   try {
     partition.checkLeaderEpoch(asked.currentLeaderEpoch);
-    const { epoch, endOffset } = partition.log.leaderEpochs.endOffsetFor(asked.leaderEpoch);
+    const { epoch, endOffset } = partition.log.leaderEpochs.endOffsetFor(asked.leaderEpoch, partition.logEndOffset);
     // The newest epoch ends where consumers' reading ends: they must not see beyond the high watermark.
     return { partition: index, errorCode: 0, leaderEpoch: epoch, endOffset: Math.min(endOffset, partition.highWatermark) };
   } catch (error) {

@@ -36,7 +36,7 @@ export interface TopicImage {
 
 export type BrokerImage = Readonly<BrokerValue>;
 
-type TopicListener = (topic: TopicImage) => void;
+type TopicListener = (topic: TopicImage) => void | Promise<void>;
 
 const NO_CONFIGS: ReadonlyMap<string, string> = new Map();
 
@@ -65,8 +65,8 @@ export class MetadataImage {
   private readonly deleting = new Set<string>();
   private readonly created: TopicListener[] = [];
   private readonly changed: ((topic: TopicImage, before: TopicImage) => void)[] = [];
-  private readonly deleted: ((topic: TopicImage) => void | Promise<void>)[] = [];
-  private readonly released: TopicListener[] = [];
+  private readonly deleted: TopicListener[] = [];
+  private readonly released: ((topic: TopicImage) => void)[] = [];
   private waiters: { rev: Rev; resolve: () => void; reject: (error: KafkaError) => void }[] = [];
   private ended = false;
 
@@ -116,12 +116,16 @@ export class MetadataImage {
     return this.brokersById.get(nodeId);
   }
 
-  /** Called for every topic that appears, at the start too; never again for the same id. Must not throw. */
+  /**
+   * Called for every topic that appears, at the start too; never again for the same id. Only when all listeners have finished
+   * is the topic in the image, and `reached` says so: whoever is told of a topic can use it. Topics that appear in one
+   * transaction are told together, and what follows in the store waits. A rejection is fatal.
+   */
   onTopicCreated(listener: TopicListener): void {
     this.created.push(listener);
   }
 
-  /** Called when the partitions or the configs of a topic changed. Must not throw. */
+  /** Called when the partitions or the configs of a topic changed; what throws is fatal. */
   onTopicChanged(listener: (topic: TopicImage, before: TopicImage) => void): void {
     this.changed.push(listener);
   }
@@ -130,12 +134,12 @@ export class MetadataImage {
    * Called when a topic has left the image: remove what it has. At the start too, for topics whose deletion had begun, so it
    * must be repeatable. Once all listeners have finished, the store forgets the topic. A rejection is fatal.
    */
-  onTopicDeleted(listener: (topic: TopicImage) => void | Promise<void>): void {
+  onTopicDeleted(listener: TopicListener): void {
     this.deleted.push(listener);
   }
 
   /** Called when every listener of `onTopicDeleted` has finished with a topic. */
-  onTopicReleased(listener: TopicListener): void {
+  onTopicReleased(listener: (topic: TopicImage) => void): void {
     this.released.push(listener);
   }
 
@@ -150,7 +154,7 @@ export class MetadataImage {
     for (let rev: Rev | null = after; rev !== null; ) {
       let next: Rev | null = null;
       for await (const item of store.watch("", rev)) {
-        if (item.type === "events") this.apply(item.rev, item.events);
+        if (item.type === "events") await this.apply(item.rev, item.events);
         else next = await this.resync(store);
       }
       rev = next;
@@ -168,7 +172,7 @@ export class MetadataImage {
       ...kvs.map((kv) => ({ type: "put" as const, kv })),
       ...gone.map((key) => ({ type: "delete" as const, key })),
     ];
-    this.apply(rev, events);
+    await this.apply(rev, events);
     return rev;
   }
 
@@ -181,21 +185,33 @@ export class MetadataImage {
   }
 
   /** One transaction: first all of it, then the listeners, so that nobody sees half. What goes makes room for what comes. */
-  private apply(rev: Rev, events: readonly KVEvent[]): void {
+  private async apply(rev: Rev, events: readonly KVEvent[]): Promise<void> {
     const touched = new Set<string>();
     for (const event of events) this.take(event, touched);
+    const created: TopicImage[] = [];
+    for (const [id, value] of this.removeTopics(touched)) {
+      const topic = this.topicOf(id, value);
+      if (this.byId.has(id)) this.changeTopic(topic);
+      else created.push(topic);
+    }
+    await Promise.all(created.flatMap((topic) => this.created.map((listener) => listener(topic))));
+    for (const topic of created) this.putTopic(topic);
     this.rev = rev;
-    const live: [id: string, value: TopicValue][] = [];
+    let reached = 0;
+    while (reached < this.waiters.length && this.waiters[reached]!.rev <= rev) reached++;
+    for (const waiter of this.waiters.splice(0, reached)) waiter.resolve();
+  }
+
+  /** Removes those of the touched topics that are not live any more; gives the others. */
+  private removeTopics(touched: ReadonlySet<string>): [id: string, value: TopicValue][] {
+    const live: [string, TopicValue][] = [];
     for (const id of touched) {
       const kv = this.topicValues.get(id);
       const value = kv === undefined ? null : decodeTopic(kv);
       if (value?.state === "live") live.push([id, value]);
       else this.removeTopic(id, value);
     }
-    for (const [id, value] of live) this.putTopic(id, value);
-    let reached = 0;
-    while (reached < this.waiters.length && this.waiters[reached]!.rev <= rev) reached++;
-    for (const waiter of this.waiters.splice(0, reached)) waiter.resolve();
+    return live;
   }
 
   /** Keeps what one event says; topics that it concerns go to `touched`. */
@@ -248,14 +264,16 @@ export class MetadataImage {
     }
   }
 
-  private putTopic(id: string, value: TopicValue): void {
-    const before = this.byId.get(id);
-    const topic = this.topicOf(id, value);
-    this.byId.set(id, topic);
+  private changeTopic(topic: TopicImage): void {
+    const before = this.byId.get(topic.id)!;
+    this.putTopic(topic);
+    for (const listener of this.changed) listener(topic, before);
+  }
+
+  private putTopic(topic: TopicImage): void {
+    this.byId.set(topic.id, topic);
     this.byName.set(topic.name, topic);
     this.byUnifiedName.set(unifiedTopicName(topic.name), topic);
-    if (before === undefined) for (const listener of this.created) listener(topic);
-    else for (const listener of this.changed) listener(topic, before);
   }
 
   private topicOf(id: string, value: TopicValue): TopicImage {

@@ -1,0 +1,233 @@
+/**
+ * The composition root of one broker: the data directory, the metadata image, the partitions that follow from it, and the
+ * coordinators. It knows no sockets; `server/` brings the requests.
+ */
+import type { Logger } from "../base/logger.ts";
+import type { ServerConfig } from "../config/server-options.ts";
+import { effectiveTopicConfig, type TopicConfig } from "../config/topic-options.ts";
+import type { Clock } from "../io/clock.ts";
+import { Deadlines } from "../io/deadlines.ts";
+import type { Disk } from "../io/disk.ts";
+import type { Random } from "../io/random.ts";
+import type { LogConfig } from "../log/log.ts";
+import { LogDirectory } from "../log/log-directory.ts";
+import { bootstrap } from "../metadata/bootstrap.ts";
+import { openEmbeddedStore } from "../metadata/embedded-store.ts";
+import { MetadataImage, type PartitionImage, type TopicImage } from "../metadata/image.ts";
+import type { MetadataStore } from "../metadata/store.ts";
+import { isInternalTopic } from "../metadata/topic-name.ts";
+import { KafkaError } from "../protocol/errors.ts";
+import type { BatchRules } from "../record/validate.ts";
+import { FetchSessions } from "./fetch-sessions.ts";
+import { GroupCoordinator } from "./group-coordinator.ts";
+import { Partition } from "./partition.ts";
+import { ProducerIds } from "./producer-ids.ts";
+import { Topics } from "./topics.ts";
+
+export interface BrokerOptions {
+  readonly config: ServerConfig;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly disk: Disk;
+  readonly random: Random;
+  /** Called when going on would break a promise (a failed sync): log, then end the process. */
+  onFatal(error: unknown): void;
+}
+
+/** What of a connection decides which address its client is told. */
+export interface LocalAddress {
+  readonly localAddress: string;
+  readonly localPort: number;
+}
+
+export class Broker {
+  readonly config: ServerConfig;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly deadlines: Deadlines;
+  readonly nodeId: number;
+  readonly logs: LogDirectory;
+  readonly image: MetadataImage;
+  readonly store: MetadataStore;
+  readonly topics: Topics;
+  readonly producerIds: ProducerIds;
+  readonly fetchSessions: FetchSessions;
+  readonly groups: GroupCoordinator;
+  /** Grows with every start on this data directory. */
+  incarnation = 0;
+  /** Where the listener is bound; known once it listens. */
+  private bound: LocalAddress;
+  private readonly byId = new Map<string, Partition[]>();
+  private readonly configs = new Map<string, TopicConfig>();
+
+  private constructor(o: BrokerOptions, logs: LogDirectory, store: MetadataStore) {
+    const { config, logger, clock, random } = o;
+    this.config = config;
+    this.logger = logger;
+    this.clock = clock;
+    this.random = random;
+    this.deadlines = new Deadlines(clock);
+    this.nodeId = config.nodeId;
+    this.logs = logs;
+    this.store = store;
+    this.bound = { localAddress: config.bind.host, localPort: config.bind.port };
+    this.image = new MetadataImage(o.onFatal);
+    this.topics = new Topics({ config, store, image: this.image, random, logger });
+    this.producerIds = new ProducerIds(store, logger);
+    const sessionLimits = {
+      maxSessions: config.maxFetchSessions,
+      evictionMs: config.fetchSessionEvictionMs,
+      maxTargets: config.maxFetchSessionPartitions,
+    };
+    this.fetchSessions = new FetchSessions(sessionLimits, random);
+    this.groups = new GroupCoordinator(this);
+    this.image.onTopicCreated((topic) => this.openTopic(topic));
+    this.image.onTopicChanged((topic) => this.changeTopic(topic));
+    this.image.onTopicDeleted((topic) => this.deleteTopic(topic));
+  }
+
+  /** Locks the data directory, recovers what is in it, and opens every partition. Throws with a message for the operator. */
+  static async open(o: BrokerOptions): Promise<Broker> {
+    const { config, clock, disk, random, logger, onFatal } = o;
+    const directoryConfig = { ...config, syncFileSystemAbove: config.syncFsThreshold, recoveriesMax: RECOVERIES_AT_A_TIME };
+    const logs = await LogDirectory.open({ disk, clock, random, logger, onFatal, path: config.dataDir, config: directoryConfig });
+    try {
+      const store = await openEmbeddedStore({ logs, dataPath: config.dataDir, disk, clock, logger, onFatal });
+      const broker = new Broker(o, logs, store);
+      await broker.start();
+      return broker;
+    } catch (error) {
+      await logs.close().catch(() => {}); // what made the start fail is the message that counts
+      throw error;
+    }
+  }
+
+  private async start(): Promise<void> {
+    const { clusterId, incarnation } = await bootstrap({
+      store: this.store,
+      random: this.random,
+      nowMs: this.clock.nowMs(),
+      nodeId: this.nodeId,
+      ...this.endpoint(this.bound),
+    });
+    this.incarnation = incarnation;
+    this.logs.setIncarnation(incarnation);
+    await this.image.follow(this.store);
+    this.logger.info("data directory open", {
+      path: this.config.dataDir,
+      clusterId,
+      nodeId: this.nodeId,
+      incarnation,
+      topics: this.image.topicCount,
+      afterCleanShutdown: this.logs.lastCleanShutdown !== null,
+    });
+  }
+
+  /** Answers everybody who waits, syncs and closes all logs. Nothing may be appended afterwards. */
+  async close(): Promise<void> {
+    const stopping = new KafkaError("NOT_LEADER_OR_FOLLOWER", "the broker is stopping");
+    this.groups.close();
+    for (const partitions of this.byId.values()) for (const partition of partitions) partition.close(stopping);
+    this.fetchSessions.close();
+    this.deadlines.close();
+    await this.store.close();
+    await this.logs.close();
+  }
+
+  partition(topic: string, index: number): Partition | undefined {
+    const found = this.image.topicByName(topic);
+    return found === undefined ? undefined : this.partitionById(found.id, index);
+  }
+
+  partitionById(topicId: string, index: number): Partition | undefined {
+    return this.byId.get(topicId)?.[index];
+  }
+
+  isInternal(topic: string): boolean {
+    return isInternalTopic(topic);
+  }
+
+  topicConfig(topicId: string): TopicConfig {
+    return this.configs.get(topicId)!;
+  }
+
+  /** What a produced batch for this partition is held against. */
+  batchRules(partition: Partition, produceVersion: number): BatchRules {
+    const config = this.topicConfig(partition.topicId);
+    return {
+      maxMessageBytes: config.maxMessageBytes,
+      segmentBytes: config.segmentBytes,
+      timestampType: config.messageTimestampType === "LogAppendTime" ? "LogAppendTime" : "CreateTime",
+      beforeMaxMs: config.messageTimestampBeforeMaxMs,
+      afterMaxMs: config.messageTimestampAfterMaxMs,
+      nowMs: this.clock.nowMs(),
+      compacted: config.cleanupPolicy.includes("compact"),
+      produceVersion,
+      maxDecompressedBytes: this.config.maxDecompressedBytes,
+      topicPartition: partition.log.name,
+    };
+  }
+
+  /** Called by the server once it listens. */
+  listening(host: string, port: number): void {
+    this.bound = { localAddress: host, localPort: port };
+  }
+
+  /** The address that a client is told to connect to: the configured one, else the bound one, else the one that it reached us at. */
+  endpoint(connection: LocalAddress): { host: string; port: number } {
+    const { advertised } = this.config;
+    if (advertised !== null) return advertised.port === 0 ? { host: advertised.host, port: this.bound.localPort } : advertised;
+    const { localAddress: host, localPort: port } = isWildcard(this.bound.localAddress) ? connection : this.bound;
+    return { host: withoutMappedPrefix(host), port };
+  }
+
+  private async openTopic(topic: TopicImage): Promise<void> {
+    const config = effectiveTopicConfig(topic.configs, this.config);
+    this.configs.set(topic.id, config);
+    const open = async ({ index, leaderEpoch }: PartitionImage): Promise<Partition> => {
+      const place = { topic: topic.name, partition: index, topicId: topic.id };
+      const log = await this.logs.openLog({ ...place, config: logConfig(config, this.config) });
+      return new Partition({ topic: topic.name, topicId: topic.id, index, log, leaderEpoch });
+    };
+    this.byId.set(topic.id, await Promise.all(topic.partitions.map(open)));
+  }
+
+  private changeTopic(topic: TopicImage): void {
+    const config = effectiveTopicConfig(topic.configs, this.config);
+    this.configs.set(topic.id, config);
+    for (const { log } of this.byId.get(topic.id) ?? []) log.updateConfig(logConfig(config, this.config));
+  }
+
+  private async deleteTopic(topic: TopicImage): Promise<void> {
+    const partitions = this.byId.get(topic.id) ?? [];
+    this.byId.delete(topic.id);
+    this.configs.delete(topic.id);
+    const gone = new KafkaError("UNKNOWN_TOPIC_OR_PARTITION", "the topic was deleted");
+    for (const partition of partitions) partition.close(gone);
+    for (const { index } of topic.partitions) {
+      const log = partitions[index]?.log;
+      if (log !== undefined) this.logs.deleteLog(log);
+    }
+  }
+}
+
+/** Recoveries are reads in threads; more of them at a time do not make a disk faster. */
+const RECOVERIES_AT_A_TIME = 8;
+
+function logConfig(topic: TopicConfig, server: ServerConfig): LogConfig {
+  return {
+    segmentBytes: topic.internalSegmentBytes > 0 ? topic.internalSegmentBytes : topic.segmentBytes,
+    segmentMs: topic.segmentMs,
+    segmentJitterMs: topic.segmentJitterMs,
+    indexIntervalBytes: topic.indexIntervalBytes,
+    segmentIndexBytes: topic.segmentIndexBytes,
+    producerIdExpirationMs: server.producerIdExpirationMs,
+    maxProducers: server.maxProducersPerPartition,
+  };
+}
+
+const isWildcard = (host: string): boolean => host === "0.0.0.0" || host === "::" || host === "";
+
+/** An IPv4 client on an IPv6 socket shows as ::ffff:1.2.3.4, which not every client can connect to. */
+const withoutMappedPrefix = (host: string): string => (host.startsWith("::ffff:") && host.includes(".") ? host.slice(7) : host);

@@ -1,0 +1,45 @@
+/** Every API that is served, by key. What is not in this list is answered with a bare UNSUPPORTED_VERSION. */
+import { produce } from "./00-produce.ts";
+import { fetch } from "./01-fetch.ts";
+import { listOffsets } from "./02-list-offsets.ts";
+import { metadata } from "./03-metadata.ts";
+import { offsetCommit } from "./08-offset-commit.ts";
+import { offsetFetch } from "./09-offset-fetch.ts";
+import { findCoordinator } from "./10-find-coordinator.ts";
+import { joinGroup } from "./11-join-group.ts";
+import { heartbeat } from "./12-heartbeat.ts";
+import { leaveGroup } from "./13-leave-group.ts";
+import { syncGroup } from "./14-sync-group.ts";
+import { apiVersions } from "./18-api-versions.ts";
+import { createTopics } from "./19-create-topics.ts";
+import { deleteTopics } from "./20-delete-topics.ts";
+import { initProducerId } from "./22-init-producer-id.ts";
+import { offsetForLeaderEpoch } from "./23-offset-for-leader-epoch.ts";
+import { describeConfigs } from "./32-describe-configs.ts";
+import { listPartitionReassignments } from "./46-list-partition-reassignments.ts";
+import { describeCluster } from "./60-describe-cluster.ts";
+import { describeTopicPartitions } from "./75-describe-topic-partitions.ts";
+import type { Handler } from "./handler.ts";
+
+export const handlers: readonly Handler[] = [
+  produce,
+  fetch,
+  listOffsets,
+  metadata,
+  offsetCommit,
+  offsetFetch,
+  findCoordinator,
+  joinGroup,
+  heartbeat,
+  leaveGroup,
+  syncGroup,
+  apiVersions,
+  createTopics,
+  deleteTopics,
+  initProducerId,
+  offsetForLeaderEpoch,
+  describeConfigs,
+  listPartitionReassignments,
+  describeCluster,
+  describeTopicPartitions,
+];
