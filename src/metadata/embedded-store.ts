@@ -8,27 +8,47 @@
  */
 import type { Logger } from "../base/logger.ts";
 import type { Clock } from "../io/clock.ts";
-import { type Disk, DiskError } from "../io/disk.ts";
-import type { Log } from "../log/log.ts";
+import { type Disk, DiskError, replaceFile } from "../io/disk.ts";
+import type { Log, LogConfig } from "../log/log.ts";
+import type { LogDirectory } from "../log/log-directory.ts";
 import { KafkaError } from "../protocol/errors.ts";
 import { checkOps, type KvState } from "./kv-state.ts";
 import { alignLog, batchOf, replay, revOf } from "./metadata-log.ts";
-import { readSnapshot, writeSnapshot } from "./snapshot-file.ts";
+import { encodeSnapshot, readSnapshot } from "./snapshot-file.ts";
 import type { Cmp, KV, KVEvent, MetadataStore, Op, Rev, Session, SessionId, TxnResult, WatchItem } from "./store.ts";
 import { WatchHub } from "./watch-hub.ts";
 
 /** The log of the metadata. The topic id is Kafka's own (Uuid.METADATA_TOPIC_ID). */
-export const METADATA_TOPIC = "__cluster_metadata";
-export const METADATA_TOPIC_ID = "AAAAAAAAAAAAAAAAAAAAAQ";
+const METADATA_TOPIC = "__cluster_metadata";
+const METADATA_TOPIC_ID = "AAAAAAAAAAAAAAAAAAAAAQ";
+/** Beside the partition directories. */
+const SNAPSHOT_FILE = "quarkmq-metadata-snapshot";
 
-/** The file beside the partition directories that holds the state up to where the log begins. */
-export const SNAPSHOT_FILE = "metadata.snapshot";
+const METADATA_LOG_CONFIG: LogConfig = {
+  segmentBytes: 64 * 1024 * 1024,
+  segmentMs: Number.MAX_SAFE_INTEGER,
+  segmentJitterMs: 0,
+  indexIntervalBytes: 4096,
+  segmentIndexBytes: 1024 * 1024,
+  producerIdExpirationMs: Number.MAX_SAFE_INTEGER,
+  maxProducers: 1,
+};
 
-/** A snapshot is taken when so many bytes, and twice the bytes of the state, were logged since the last one. */
+/** A snapshot is written when so many bytes, and twice the bytes of the state, were logged since the last one. */
 const SNAPSHOT_AFTER_BYTES = 4 * 1024 * 1024;
 
 /** On one machine metadata partitions have one leader for ever. */
 const LEADER_EPOCH = 0;
+
+/** Opens the metadata log in a data directory, and the store over it. Rejects with a message for the operator. */
+export async function openEmbeddedStore(
+  o: Omit<EmbeddedStoreOptions, "log" | "snapshotPath"> & { logs: LogDirectory; dataPath: string },
+) {
+  // Never in page-cache mode: an id or a name that was given out must not be given out again after a power cut.
+  const place = { topic: METADATA_TOPIC, partition: 0, topicId: METADATA_TOPIC_ID, durability: "sync" as const };
+  const log = await o.logs.openLog({ ...place, config: METADATA_LOG_CONFIG });
+  return EmbeddedStore.open({ ...o, log, snapshotPath: `${o.dataPath}/${SNAPSHOT_FILE}` });
+}
 
 export interface EmbeddedStoreOptions {
   /** Already recovered. The store alone appends to it and takes its `onDurable`; whoever opened it closes it. */
@@ -64,7 +84,8 @@ export class EmbeddedStore implements MetadataStore {
   private sessionsOpened = 0;
   private readonly sessions = new Set<EmbeddedSession>();
   private bytesSinceSnapshot: number;
-  private compaction: Promise<void> | null = null;
+  /** The snapshot that is being written. */
+  private writing: Promise<boolean> | null = null;
   private closed = false;
 
   private constructor(o: EmbeddedStoreOptions, state: KvState, bytesSinceSnapshot: number) {
@@ -81,16 +102,17 @@ export class EmbeddedStore implements MetadataStore {
     if (o.log.offline !== null) throw new Error(`the metadata log cannot be used: ${o.log.offline}`);
     const state = readSnapshot(o.disk, o.snapshotPath);
     await alignLog(o.log, state.rev);
-    const bytes = await replay(o.log, state);
-    const store = new EmbeddedStore(o, state, bytes);
+    const replayedBytes = await replay(o.log, state);
+    const store = new EmbeddedStore(o, state, replayedBytes);
     await store.shownUpTo(state.rev);
+    await store.exchangeLongLog();
     await store.forgetFormerSessions();
     return store;
   }
 
   async txn(guard: readonly Cmp[], ops: readonly Op[]): Promise<TxnResult> {
+    this.mustBeOpen();
     checkOps(ops);
-    await this.ready();
     const current = this.state.conflict(guard);
     const rev = current === null ? this.commit(ops) : this.state.rev;
     const shown = await this.shownUpTo(rev);
@@ -128,16 +150,10 @@ export class EmbeddedStore implements MetadataStore {
     if (this.closed) return;
     this.closed = true;
     for (const session of this.sessions) session.valid = false;
-    await this.compaction;
+    for (const waiter of this.waiters.splice(0)) waiter.resolve(false);
+    await this.writing;
     this.log.onDurable = null;
     this.hub.close();
-    for (const waiter of this.waiters.splice(0)) waiter.resolve(false);
-  }
-
-  /** The guards of transactions are looked at in the order of the calls, and none while the log is exchanged for a snapshot. */
-  private ready(): Promise<void> | undefined {
-    this.mustBeOpen();
-    return this.compaction?.then(() => this.ready());
   }
 
   /** Appends and applies. Returns the revision; throws KafkaError when the append failed, and then nothing was applied. */
@@ -159,7 +175,11 @@ export class EmbeddedStore implements MetadataStore {
     const shown = count(this.pending, durable);
     for (const { rev, events } of this.pending.splice(0, shown)) this.hub.show(rev, events);
     for (const waiter of this.waiters.splice(0, count(this.waiters, durable))) waiter.resolve(true);
-    if (this.snapshotIsDue()) this.compact();
+    if (this.snapshotIsDue()) {
+      this.writing = this.snapshotNow().finally(() => {
+        this.writing = null;
+      });
+    }
   }
 
   private shownUpTo(rev: Rev): Promise<boolean> {
@@ -174,42 +194,45 @@ export class EmbeddedStore implements MetadataStore {
   }
 
   private async endSession(id: SessionId): Promise<void> {
-    await this.ready();
+    this.mustBeOpen();
     await this.shownUpTo(this.commit(this.state.boundTo(id).map((key) => ({ del: key }))));
   }
 
   private snapshotIsDue(): boolean {
-    if (this.compaction !== null || this.closed) return false;
-    return this.bytesSinceSnapshot >= Math.max(this.o.snapshotAfterBytes ?? SNAPSHOT_AFTER_BYTES, 2 * this.state.bytes);
+    return this.writing === null && !this.closed && this.bytesSinceSnapshot >= this.snapshotAfterBytes;
   }
 
-  private compact(): void {
-    this.compaction = this.exchangeLogForSnapshot().finally(() => {
-      this.compaction = null;
-    });
+  private get snapshotAfterBytes(): number {
+    return Math.max(this.o.snapshotAfterBytes ?? SNAPSHOT_AFTER_BYTES, 2 * this.state.bytes);
   }
 
-  /**
-   * Transactions wait meanwhile, so the state stands still. A crash before the file is in place leaves the old file and the
-   * whole log; one after it leaves a log that begins below or at the new file's revision, which `alignLog` sets right.
-   */
-  private async exchangeLogForSnapshot(): Promise<void> {
-    if (!(await this.shownUpTo(this.state.rev))) return;
+  /** Writes the state down as it is now, once it is durable. False when that could not be done: the log is kept and replayed. */
+  private async snapshotNow(): Promise<boolean> {
     this.bytesSinceSnapshot = 0; // when it fails, the next try comes after as much again
+    const snapshot = encodeSnapshot(this.state);
+    if (!(await this.shownUpTo(this.state.rev))) return false;
     try {
-      await writeSnapshot(this.o.disk, this.o.snapshotPath, this.state);
+      await replaceFile(this.o.disk, this.o.snapshotPath, snapshot);
+      return true;
     } catch (error) {
       if (error instanceof DiskError && !/sync/i.test(error.operation)) {
-        this.o.logger.warn("no metadata snapshot was written; the log is kept and replayed at the next start", {
+        this.o.logger.warn("no metadata snapshot could be written; the log is replayed at the next start", {
           error: error.message,
         });
       } else {
         this.o.onFatal(error);
       }
-      return;
+      return false;
     }
-    // Half a removal is no state to go on from: the next start finishes it.
-    await this.log.truncateFullyAndStartAt(Number(this.state.rev)).catch(this.o.onFatal);
+  }
+
+  /**
+   * Empties a log that has grown, at the start, when nobody else needs it. A crash before the snapshot is in place leaves the
+   * old one and the whole log; one after it leaves a log that begins below the snapshot's end or at it, which `alignLog` sets right.
+   */
+  private async exchangeLongLog(): Promise<void> {
+    if (this.log.sizeBytes < this.snapshotAfterBytes) return;
+    if (await this.snapshotNow()) await this.log.truncateFullyAndStartAt(Number(this.state.rev));
   }
 
   private mustBeOpen(): void {

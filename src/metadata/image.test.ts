@@ -24,7 +24,9 @@ const fatal = (error: unknown) => {
 function listening(onFatal: (error: unknown) => void = fatal) {
   const image = new MetadataImage(onFatal);
   const heard: string[] = [];
-  image.onTopicCreated((topic) => heard.push(`created ${topic.name} ${topic.id}`));
+  image.onTopicCreated((topic) => {
+    heard.push(`created ${topic.name} ${topic.id}`);
+  });
   image.onTopicChanged((topic, before) =>
     heard.push(`changed ${topic.name} ${before.partitions.length}→${topic.partitions.length}`),
   );
@@ -79,11 +81,47 @@ test("a topic and its configs of one transaction appear together", async () => {
   const store = new MemoryStore();
   const { image } = listening();
   const configs: number[] = [];
-  image.onTopicCreated((topic) => configs.push(topic.configs.size));
+  image.onTopicCreated((topic) => {
+    configs.push(topic.configs.size);
+  });
   await image.follow(store);
   await commit(store, image, topicOp("A", "a"), configOp("A", ["retention.ms", "1"]));
   await commit(store, image, configOp("B", ["retention.ms", "1"]), topicOp("B", "b"));
   expect(configs).toEqual([1, 1]);
+});
+
+test("a topic is in the image once everything for it is made; what follows waits", async () => {
+  const store = new MemoryStore();
+  const { image, heard } = listening();
+  const finish: (() => void)[] = [];
+  image.onTopicCreated(() => new Promise<void>((resolve) => finish.push(resolve)));
+  await image.follow(store);
+  const both = commit(store, image, topicOp("A", "a"), topicOp("B", "b"));
+  const after = commit(store, image, topicOp("C", "c"));
+  await Bun.sleep(1);
+  expect(heard).toEqual(["created a A", "created b B"]);
+  finish[0]!();
+  await Bun.sleep(1);
+  expect([names(image), image.rev]).toEqual([[], 0n]);
+  finish[1]!();
+  await both;
+  expect([names(image), image.rev]).toEqual([["a", "b"], 1n]);
+  await Bun.sleep(1);
+  finish[2]!();
+  await after;
+  expect(names(image)).toEqual(["a", "b", "c"]);
+});
+
+test("follow resolves when everything of the start is made, and rejects when that fails", async () => {
+  const store = new MemoryStore();
+  await store.txn([], [topicOp("A", "a")]);
+  const { image } = listening();
+  image.onTopicCreated(() => Bun.sleep(1));
+  await image.follow(store);
+  expect(names(image)).toEqual(["a"]);
+  const failing = new MetadataImage(fatal);
+  failing.onTopicCreated(() => Promise.reject(new Error("no directory")));
+  await expect(failing.follow(store)).rejects.toThrow("no directory");
 });
 
 test("changes of partitions and of configs are told with what was before", async () => {
@@ -123,7 +161,7 @@ test("a deletion that was under way at the last stop is taken up again at the st
   const { image, heard } = listening();
   await image.follow(store);
   await Bun.sleep(1);
-  expect(heard).toEqual(["deleted gone A", "created here B", "released gone A"]);
+  expect(heard.sort()).toEqual(["created here B", "deleted gone A", "released gone A"]);
   expect(names(image)).toEqual(["here"]);
 });
 
@@ -156,9 +194,8 @@ test("reached waits for its revision, and rejects when the store closes before",
   await image.reached(image.rev);
   const never = image.reached(image.rev + 5n);
   await store.close();
-  expect(never).rejects.toThrow("stopping");
-  await never.catch(() => {});
-  expect(image.reached(image.rev + 1n)).rejects.toThrow("stopping");
+  await expect(never).rejects.toThrow("stopping");
+  await expect(image.reached(image.rev + 1n)).rejects.toThrow("stopping");
 });
 
 test("brokers come and go", async () => {

@@ -8,7 +8,7 @@
  * It is replaced as a whole (write beside, sync, rename, sync the directory), so a crash leaves the old one or the new one.
  */
 import { crc32c } from "../bytes/crc32c.ts";
-import { type Disk, readWholeFile, replaceFile } from "../io/disk.ts";
+import { type Disk, readWholeFile } from "../io/disk.ts";
 import { type Entry, KvState } from "./kv-state.ts";
 
 const MAGIC = Buffer.from("qmqmeta\0", "latin1");
@@ -30,11 +30,7 @@ export function readSnapshot(disk: Disk, path: string): KvState {
   return decodeSnapshot(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), path);
 }
 
-/** Resolves when the file is durable. Rejects with a DiskError; the old file then still stands. */
-export function writeSnapshot(disk: Disk, path: string, state: KvState): Promise<void> {
-  return replaceFile(disk, path, encodeSnapshot(state));
-}
-
+/** The bytes of the file, for `replaceFile`: the state as it is now. */
 export function encodeSnapshot(state: KvState): Buffer {
   const entries = state
     .under("")
