@@ -190,7 +190,7 @@ describe("refusals", () => {
     s.join("A", { sessionTimeoutMs: 5999 }).join("A", { sessionTimeoutMs: 1_800_001 });
     s.join("A", { protocols: "" }).join("A", { protocolType: "" });
     s.join("A", { memberId: "stranger" });
-    s.join("A", { protocols: `range:${"x".repeat(1000)}` });
+    s.join("A", { protocols: `range:${"x".repeat(1000)}` }).join("A", { clientId: "c".repeat(32_767) });
     expect(s.heard()).toEqual([
       "A < join INVALID_GROUP_ID id=",
       "A < join INVALID_SESSION_TIMEOUT id=",
@@ -198,6 +198,7 @@ describe("refusals", () => {
       "A < join INCONSISTENT_GROUP_PROTOCOL id=",
       "A < join INCONSISTENT_GROUP_PROTOCOL id=",
       "A < join UNKNOWN_MEMBER_ID id=stranger",
+      "A < join INVALID_REQUEST id=",
       "A < join INVALID_REQUEST id=",
     ]);
     expect(s.shard.groups.size).toBe(0);

@@ -22,6 +22,9 @@ import {
 } from "./rebalance.ts";
 import type { Turn } from "./turn.ts";
 
+/** What a string of a record can hold. */
+const MAX_TEXT_BYTES = 32_767;
+
 /** Refuses what no group would take. True if the command was answered. */
 export function refuseInvalidJoin(turn: Turn, command: JoinCommand): boolean {
   const { config } = turn;
@@ -35,8 +38,18 @@ export function refuseInvalidJoin(turn: Turn, command: JoinCommand): boolean {
     return refuse(ErrorCode.INVALID_SESSION_TIMEOUT);
   // Kafka finds out when it cannot write the generation; then all its members have waited for nothing.
   if (protocolBytes(command.protocols) > config.groupMaxMemberBytes) return refuse(ErrorCode.INVALID_REQUEST);
-  return false;
+  return textsOf(command).some((text) => Buffer.byteLength(text) > MAX_TEXT_BYTES) && refuse(ErrorCode.INVALID_REQUEST);
 }
+
+/** Everything of a member that becomes a string of a record. */
+const textsOf = (command: JoinCommand): string[] => [
+  newMemberId(command),
+  command.clientId,
+  command.protocolType,
+  ...command.protocols.map(({ name }) => name),
+];
+
+const newMemberId = ({ instanceId, clientId, uuid }: JoinCommand): string => `${instanceId ?? clientId}-${uuid}`;
 
 /** `group` is a new one if there was none and the member asks for an id. */
 export function join(turn: Turn, group: Group, command: JoinCommand): void {
@@ -74,8 +87,8 @@ function hasRoomFor(turn: Turn, group: Group, member: Member | undefined): boole
 }
 
 function joinWithoutId(turn: Turn, group: Group, command: JoinCommand): void {
-  const { ticket, instanceId, clientId, uuid } = command;
-  const memberId = `${instanceId ?? clientId}-${uuid}`;
+  const { ticket, instanceId } = command;
+  const memberId = newMemberId(command);
   if (instanceId !== null) {
     const current = group.staticMember(instanceId);
     if (current === undefined) addMember(turn, group, command, memberId);

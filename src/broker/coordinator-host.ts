@@ -1,0 +1,353 @@
+/**
+ * Runs a pure machine over one partition of an internal topic: loads it from the log, appends what its steps decide, applies that
+ * at once, and releases its replies when the high watermark has passed the log end that the step saw. A failed append applies
+ * nothing. Source of the shape: Kafka's CoordinatorRuntime.
+ */
+
+import { assert } from "../base/assert.ts";
+import type { Logger } from "../base/logger.ts";
+import type { Effects, Machine } from "../base/machine.ts";
+import type { Clock } from "../io/clock.ts";
+import type { Deadline, Deadlines } from "../io/deadlines.ts";
+import type { LogRead, ReadLimits } from "../log/log.ts";
+import { type ErrorName, KafkaError } from "../protocol/errors.ts";
+import { batchBytes, isControl, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE, nextOffset } from "../record/batch.ts";
+import { buildBatch, records } from "../record/records.ts";
+import type { ValidBatch } from "../record/validate.ts";
+import type { PartitionWatcher } from "./partition.ts";
+
+/** Who asked: the host gives it out with a command, and finds the caller by it when the machine replies, in this step or a later one. */
+interface Ticketed {
+  readonly ticket: number;
+}
+
+/** A machine that can be hosted. */
+export interface Coordinator<Command, Rec, Reply> extends Machine<Command, Rec, Reply> {
+  /** What to add to nowMs (a monotonic clock) to get the wall clock. The host sets it before every call. */
+  wallOffsetMs: number;
+  /** All records of the log have been applied. */
+  loaded(nowMs: number): Effects<Rec, Reply>;
+  /** The effects of the last step or tick could not be appended; their replies became errors. What follows from it must have no records. */
+  rejected(effects: Effects<Rec, Reply>, nowMs: number): Effects<Rec, Reply>;
+}
+
+/** How the machine's records stand in the log. */
+export interface RecordCodec<Rec> {
+  encode(record: Rec): { key: Uint8Array; value: Uint8Array | null };
+  /** Null for a record that is not the machine's. Throws for what cannot be read; the machine is then not loaded. */
+  decode(key: Uint8Array, value: Uint8Array | null): Rec | null;
+}
+
+/** The part of a Partition that a host needs. */
+export interface HostedPartition {
+  readonly log: {
+    readonly name: string;
+    readonly logStartOffset: number;
+    readonly logEndOffset: number;
+    read(offset: number, limits: ReadLimits): LogRead | Promise<LogRead>;
+  };
+  readonly closedWith: KafkaError | null;
+  append(batch: ValidBatch): unknown;
+  onceDurable(logEndOffset: number, run: (error: KafkaError | null) => void): void;
+  watch(watcher: PartitionWatcher): void;
+  unwatch(watcher: PartitionWatcher): void;
+}
+
+export interface HostOptions<Command, Rec, Reply> {
+  readonly partition: HostedPartition;
+  readonly codec: RecordCodec<Rec>;
+  readonly clock: Clock;
+  readonly deadlines: Deadlines;
+  readonly logger: Logger;
+  /** A fresh machine, before any record. */
+  create(): Coordinator<Command, Rec, Reply>;
+  /** The largest batch that may be appended. */
+  maxBatchBytes(): number;
+  /** Commands that may wait while the machine loads; more are answered with COORDINATOR_LOAD_IN_PROGRESS. */
+  readonly maxQueued: number;
+  /** A reply that is not durable after this time becomes an error; what it told of may still happen. */
+  readonly replyTimeoutMs: number;
+}
+
+/** A command as a caller writes it: the host adds the ticket. */
+export type Unaddressed<Command> = Command extends Ticketed ? Omit<Command, "ticket"> : never;
+
+/** Gets the reply, or why there is none. Called once. */
+export type Answer<Reply> = (outcome: Reply | KafkaError) => void;
+
+/** How much of the log is read at a time. */
+const LOAD_BYTES = 1024 * 1024;
+/** Our batches are not compressed; imported ones may be. */
+const MAX_DECOMPRESSED_BYTES = 256 * 1024 * 1024;
+/** After a load that failed, for how long callers are sent away without another try. */
+const RELOAD_AFTER_MS = 1000;
+
+export class CoordinatorHost<Command extends Ticketed, Rec, Reply extends Ticketed> implements PartitionWatcher {
+  readonly partition: HostedPartition;
+  private readonly o: HostOptions<Command, Rec, Reply>;
+  /** Null until it is loaded. */
+  private machine: Coordinator<Command, Rec, Reply> | null = null;
+  private loading = false;
+  private loadAgainAtMs = Number.NEGATIVE_INFINITY;
+  private queue: (() => void)[] = [];
+  private readonly callers = new Map<number, Answer<Reply>>();
+  private tickets = 0;
+  private alarm: Deadline | null = null;
+  private closed = false;
+
+  constructor(options: HostOptions<Command, Rec, Reply>) {
+    this.o = options;
+    this.partition = options.partition;
+    this.partition.watch(this);
+  }
+
+  /** Callers that wait for an answer. */
+  get waiting(): number {
+    return this.callers.size;
+  }
+
+  /** Takes a command; the answer comes now or later. While the machine loads, commands wait in order. */
+  submit(command: Unaddressed<Command>, answer: Answer<Reply>): void {
+    const refusal = this.refusal();
+    if (refusal !== null) {
+      answer(refusal);
+      return;
+    }
+    const ticket = ++this.tickets;
+    this.callers.set(ticket, answer);
+    const addressed = { ...command, ticket } as unknown as Command;
+    if (this.machine === null) this.queue.push(() => this.step(addressed));
+    else this.step(addressed);
+  }
+
+  /** Why no command is taken now, null if one is. */
+  private refusal(): KafkaError | null {
+    if (this.closed || this.partition.closedWith !== null) return notCoordinator("this broker does not host it any more");
+    if (this.machine !== null) return null;
+    if (!this.beginLoad()) return notCoordinator("it could not be loaded");
+    return this.queue.length < this.o.maxQueued ? null : new KafkaError("COORDINATOR_LOAD_IN_PROGRESS");
+  }
+
+  /** Begins to load the machine if that has not been done, so that the first command need not wait for it. */
+  prepare(): void {
+    if (!this.closed && this.machine === null) this.beginLoad();
+  }
+
+  /** Answers everybody who waits with NOT_COORDINATOR. */
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.alarm?.cancel();
+    this.partition.unwatch(this);
+    this.machine = null;
+    this.queue = [];
+    this.failAll(notCoordinator("this broker does not host it any more"));
+  }
+
+  onReadable(): void {}
+
+  onClosed(): void {
+    this.close();
+  }
+
+  private step(command: Command): void {
+    const { machine } = this;
+    if (machine === null) return; // closed meanwhile: the caller has been answered
+    this.take(machine, machine.step(command, this.now(machine)));
+    this.arm(machine);
+  }
+
+  private tick(): void {
+    const { machine } = this;
+    this.alarm = null;
+    if (machine === null) return;
+    while (machine.wakeAtMs <= this.o.clock.monotonicMs()) this.take(machine, machine.tick(this.now(machine)));
+    this.arm(machine);
+  }
+
+  private now(machine: Coordinator<Command, Rec, Reply>): number {
+    const nowMs = this.o.clock.monotonicMs();
+    machine.wallOffsetMs = this.o.clock.nowMs() - nowMs;
+    return nowMs;
+  }
+
+  /** Appends, applies, and lets the replies wait for the disk. */
+  private take(machine: Coordinator<Command, Rec, Reply>, effects: Effects<Rec, Reply>): void {
+    if (effects.records.length > 0) {
+      const failure = this.append(effects.records);
+      if (failure !== null) {
+        for (const { ticket } of effects.replies) this.answer(ticket, failure);
+        const after = machine.rejected(effects, this.now(machine));
+        assert(after.records.length === 0, "a coordinator answers a failed append with records");
+        this.release(after.replies);
+        return;
+      }
+      for (const record of effects.records) machine.apply(record);
+    }
+    this.release(effects.replies);
+  }
+
+  /** The error to answer with if it cannot be done; then nothing has been appended. */
+  private append(effects: readonly Rec[]): KafkaError | null {
+    try {
+      const timestampMs = this.o.clock.nowMs();
+      const batch = buildBatch({ records: effects.map((record) => ({ ...this.o.codec.encode(record), timestampMs })) });
+      const limit = this.o.maxBatchBytes();
+      if (batch.length > limit) throw new KafkaError("RECORD_LIST_TOO_LARGE", `${batch.length} bytes, ${limit} are allowed`);
+      this.partition.append(validBatch(batch, effects.length, timestampMs));
+      return null;
+    } catch (error) {
+      this.o.logger.error("a coordinator could not write", { partition: this.partition.log.name, error: String(error) });
+      if (error instanceof KafkaError) return coordinatorError(error);
+      if (error instanceof RangeError) return new KafkaError("UNKNOWN_SERVER_ERROR"); // something that no record can hold
+      throw error;
+    }
+  }
+
+  /** Answers once what the machine has seen so far is durable. */
+  private release(replies: readonly Reply[]): void {
+    if (replies.length === 0) return;
+    let timeout: Deadline | null = null;
+    let isOver = false;
+    const finish = (error: KafkaError | null): void => {
+      if (isOver) return;
+      isOver = true;
+      timeout?.cancel();
+      for (const reply of replies) this.answer(reply.ticket, error === null ? reply : coordinatorError(error));
+    };
+    this.partition.onceDurable(this.partition.log.logEndOffset, finish);
+    // `isOver` may be true by now.
+    if (!isOver) timeout = this.o.deadlines.in(this.o.replyTimeoutMs, () => finish(new KafkaError("REQUEST_TIMED_OUT")));
+  }
+
+  private answer(ticket: number, outcome: Reply | KafkaError): void {
+    const answer = this.callers.get(ticket);
+    if (answer === undefined) return; // the host was closed: it has been answered
+    this.callers.delete(ticket);
+    answer(outcome);
+  }
+
+  private failAll(error: KafkaError): void {
+    const answers = [...this.callers.values()];
+    this.callers.clear();
+    for (const answer of answers) answer(error);
+  }
+
+  private arm(machine: Coordinator<Command, Rec, Reply>): void {
+    const { wakeAtMs } = machine;
+    if (wakeAtMs === Number.POSITIVE_INFINITY || (this.alarm !== null && this.alarm.atMs <= wakeAtMs)) return;
+    this.alarm?.cancel();
+    this.alarm = this.o.deadlines.in(Math.max(wakeAtMs - this.o.clock.monotonicMs(), 0), () => this.tick());
+  }
+
+  /** False if it failed a moment ago. An empty log is loaded on return. */
+  private beginLoad(): boolean {
+    if (this.loading) return true;
+    if (this.o.clock.monotonicMs() < this.loadAgainAtMs) return false;
+    const { log } = this.partition;
+    if (log.logEndOffset === log.logStartOffset) {
+      this.begin(this.o.create());
+      return true;
+    }
+    this.loading = true;
+    this.load().then(
+      (machine) => this.begin(machine),
+      (error: unknown) => this.loadFailed(error),
+    );
+    return true;
+  }
+
+  private async load(): Promise<Coordinator<Command, Rec, Reply>> {
+    const { log } = this.partition;
+    const startedMs = this.o.clock.monotonicMs();
+    const machine = this.o.create();
+    let offset = log.logStartOffset;
+    let applied = 0;
+    while (offset < log.logEndOffset) {
+      const read = await log.read(offset, { limitOffset: log.logEndOffset, maxBytes: LOAD_BYTES, atLeastOne: true });
+      if (read.bytes === 0)
+        throw new KafkaError("KAFKA_STORAGE_ERROR", `nothing to read at offset ${offset} of ${log.logEndOffset}`);
+      const bytes = oneBuffer(read.chunks);
+      for (let at = 0; at < bytes.length; at += batchBytes(bytes, at)) {
+        offset = nextOffset(bytes, at);
+        if (!isControl(bytes, at)) applied += this.applyBatch(machine, bytes, at);
+      }
+      await new Promise<void>((resolve) => this.o.clock.schedule(0, resolve)); // others have their turn
+    }
+    const tookMs = Math.round(this.o.clock.monotonicMs() - startedMs);
+    this.o.logger.info("coordinator loaded", { partition: log.name, records: applied, endOffset: offset, tookMs });
+    return machine;
+  }
+
+  private applyBatch(machine: Coordinator<Command, Rec, Reply>, bytes: Buffer, at: number): number {
+    let applied = 0;
+    for (const { key, value } of records(bytes, at, { maxBytes: MAX_DECOMPRESSED_BYTES })) {
+      const record = key === null ? null : this.o.codec.decode(key, value);
+      if (record === null) continue;
+      machine.apply(record);
+      applied++;
+    }
+    return applied;
+  }
+
+  private begin(machine: Coordinator<Command, Rec, Reply>): void {
+    this.loading = false;
+    if (this.closed) return;
+    this.machine = machine;
+    this.take(machine, machine.loaded(this.now(machine)));
+    const { queue } = this;
+    this.queue = [];
+    for (const run of queue) run();
+    this.arm(machine);
+  }
+
+  private loadFailed(error: unknown): void {
+    this.loading = false;
+    this.loadAgainAtMs = this.o.clock.monotonicMs() + RELOAD_AFTER_MS;
+    this.o.logger.error("a coordinator could not be loaded", { partition: this.partition.log.name, error: String(error) });
+    this.queue = [];
+    this.failAll(notCoordinator("it could not be loaded"));
+  }
+}
+
+const notCoordinator = (why: string): KafkaError => new KafkaError("NOT_COORDINATOR", why);
+
+/** What a caller of a coordinator is told of an error of its partition. Source: CoordinatorOperationExceptionHelper. */
+export function coordinatorError(error: KafkaError): KafkaError {
+  const name = TOLD_AS[error.error];
+  return name === undefined ? error : new KafkaError(name, error.message);
+}
+
+const TOLD_AS: Partial<Record<ErrorName, ErrorName>> = {
+  NETWORK_EXCEPTION: "COORDINATOR_LOAD_IN_PROGRESS",
+  UNKNOWN_TOPIC_OR_PARTITION: "COORDINATOR_NOT_AVAILABLE",
+  NOT_ENOUGH_REPLICAS: "COORDINATOR_NOT_AVAILABLE",
+  REQUEST_TIMED_OUT: "COORDINATOR_NOT_AVAILABLE",
+  NOT_LEADER_OR_FOLLOWER: "NOT_COORDINATOR",
+  KAFKA_STORAGE_ERROR: "NOT_COORDINATOR",
+  MESSAGE_TOO_LARGE: "UNKNOWN_SERVER_ERROR",
+  RECORD_LIST_TOO_LARGE: "UNKNOWN_SERVER_ERROR",
+  INVALID_FETCH_SIZE: "UNKNOWN_SERVER_ERROR",
+};
+
+function validBatch(bytes: Buffer, recordCount: number, timestampMs: number): ValidBatch {
+  return {
+    bytes,
+    recordCount,
+    lastOffsetDelta: recordCount - 1,
+    maxTimestampMs: timestampMs,
+    offsetOfMaxTimestampDelta: 0,
+    producerId: NO_PRODUCER_ID,
+    producerEpoch: NO_PRODUCER_EPOCH,
+    baseSequence: NO_SEQUENCE,
+    lastSequence: NO_SEQUENCE,
+    isTransactional: false,
+    isControl: false,
+  };
+}
+
+function oneBuffer(chunks: readonly Uint8Array[]): Buffer {
+  if (chunks.length !== 1) return Buffer.concat(chunks);
+  const [only] = chunks as [Uint8Array];
+  return Buffer.from(only.buffer, only.byteOffset, only.byteLength);
+}
