@@ -61,32 +61,36 @@ function make(name: string, fields: Fields, of: AnyApi | Data<Erased>, version: 
 
 function compile(target: Target): Codec<Erased> {
   const read = compileDecode(target, null);
-  const write = compileEncode(target);
+  const locate = compileLocate(target);
   return {
     decode(r) {
       const { at, itemsLeft } = r;
       try {
         return read(r) as never;
       } catch (error) {
-        if (error instanceof OutOfBounds) throw malformed(target, r, at, itemsLeft, error);
-        throw error;
+        if (!(error instanceof OutOfBounds)) throw error;
+        throw new MalformedError(`${target.label}: ${error.message} at byte ${r.at}, field ${locate(r, at, itemsLeft)}`);
       }
     },
-    encode: write,
+    encode: compileEncode(target),
   };
 }
 
-/** Decodes once more with tracing code, to name the field: the connection ends anyway, and good input pays nothing for it. */
-function malformed(target: Target, r: Reader, at: number, itemsLeft: number, error: OutOfBounds): MalformedError {
-  const again = new Reader(r.buf, at, r.limit);
-  again.itemsLeft = itemsLeft;
+/** Names the field at which a message fails, by decoding it once more with tracing code: good messages pay nothing for it. */
+function compileLocate(target: Target): (r: Reader, at: number, itemsLeft: number) => string {
   let field = "";
-  try {
-    compileDecode(target, (name) => {
+  let read: Decode | null = null;
+  return (r, at, itemsLeft) => {
+    read ??= compileDecode(target, (name) => {
       field = name;
-    })(again);
-  } catch {}
-  return new MalformedError(`${target.label}: ${error.message} at byte ${r.at}, field ${field}`);
+    });
+    const again = new Reader(r.buf, at, r.limit);
+    again.itemsLeft = itemsLeft;
+    try {
+      read(again);
+    } catch {}
+    return field;
+  };
 }
 
 function compileDecode(target: Target, trace: ((field: string) => void) | null): Decode {

@@ -17,7 +17,7 @@ export const FindCoordinator = api({
   response: {
     throttleTimeMs: int32("1+").default(0),
     errorCode: int16("0-3").default(0),
-    errorMessage: string("1-3").nullable().default(null),
+    errorMessage: string("1-3").nullable().default(""),
     nodeId: int32("0-3").default(0),
     host: string("0-3").default(""),
     port: int32("0-3").default(0),
