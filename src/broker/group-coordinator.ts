@@ -34,8 +34,6 @@ type Host = CoordinatorHost<GroupCommand, GroupRecord, GroupReply>;
 export type Ask<K extends Kind> = Omit<Extract<GroupCommand, { kind: K }>, "ticket">;
 export type ReplyTo<K extends Kind> = Extract<GroupReply, { kind: K }>;
 
-/** What a string in a record can hold. */
-const MAX_TEXT_BYTES = 32_767;
 /** Commands that may wait for one partition to be loaded. */
 const MAX_QUEUED = 10_000;
 /** Bounds of what clients can make a shard hold, where Kafka has none. */
@@ -56,8 +54,7 @@ export class GroupCoordinator {
   ask<K extends Kind>(command: Ask<K>, answer: Answer<ReplyTo<K>>): void {
     const { groupId } = command as { groupId: string };
     const host = this.hostFor(groupId);
-    if (Buffer.byteLength(groupId) > MAX_TEXT_BYTES) answer(new KafkaError("INVALID_GROUP_ID"));
-    else if (host === null) answer(new KafkaError("NOT_COORDINATOR"));
+    if (host === null) answer(new KafkaError("NOT_COORDINATOR"));
     // A reply is of its command's kind.
     else host.submit(command as unknown as Unaddressed<GroupCommand>, answer as Answer<GroupReply>);
   }
