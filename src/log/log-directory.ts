@@ -15,6 +15,7 @@ import type { Random } from "../io/random.ts";
 import {
   CLEAN_SHUTDOWN_FILE,
   deletedDirectoryName,
+  directoryOf,
   FORMAT_FILE,
   isDeletedDirectory,
   LOCK_FILE,
@@ -118,7 +119,7 @@ export class LogDirectory {
     const { disk, path } = o;
     let lock: DiskLock | null = null;
     try {
-      disk.makeDirectory(path);
+      await makeDirectoryDurably(disk, path);
       lock = disk.lock(`${path}/${LOCK_FILE}`);
       if (lock === null) throw new DataDirectoryError(`${path} is in use by another process (it holds ${path}/${LOCK_FILE})`);
       await checkFormat(disk, path);
@@ -311,6 +312,14 @@ async function share(o: LogDirectoryOptions): Promise<LogShared> {
   const files = new OpenFiles(disk, config.openFilesMax);
   const tails = new TailCache(config.tailCacheBytes);
   return { disk, clock, random, logger, dataPath: path, files, tails, rounds, recoveryPoints };
+}
+
+/** Makes the directory and its missing parents, and syncs the directories that they are new in. */
+async function makeDirectoryDurably(disk: Disk, path: string): Promise<void> {
+  const changed: string[] = [];
+  for (let at = path; at !== "" && !disk.exists(at); at = directoryOf(at)) changed.push(directoryOf(at) || "/");
+  disk.makeDirectory(path);
+  for (const directory of changed) await disk.syncDirectory(directory);
 }
 
 /** Reads the format version; a new directory gets one. */

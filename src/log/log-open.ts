@@ -1,13 +1,13 @@
 /** Opening one partition's log: whose directory it is, recovery, producers, leader epochs. */
-import { DiskError, type DiskFile, readWholeFile } from "../io/disk.ts";
+import { DiskError, readWholeFile } from "../io/disk.ts";
 import { baseOffset, partitionLeaderEpoch } from "../record/batch.ts";
 import { scanBatches } from "./batch-scan.ts";
 import { EPOCHS_FILE } from "./file-names.ts";
 import { CorruptLog } from "./index-recovery.ts";
 import { LeaderEpochs } from "./leader-epochs.ts";
 import { type Durability, Log, type LogConfig, type LogShared, makeSegment } from "./log.ts";
-import type { Handle } from "./open-files.ts";
-import { recoverProducers } from "./producer-recovery.ts";
+import { type Handle, OpenFile } from "./open-files.ts";
+import { recoverProducers, snapshotOffsets, snapshotPaths } from "./producer-recovery.ts";
 import { ProducerState } from "./producer-state.ts";
 import { type RecoveredSegments, type RecoveryContext, recoverSegments } from "./recovery.ts";
 import type { RecoveryPoint } from "./recovery-points.ts";
@@ -108,6 +108,7 @@ async function recoverLog(
       segments: recovered.segments,
       logStartOffset,
       logEndOffset: recovered.logEndOffset,
+      trustedOffset: o.allowsGaps ? Number.POSITIVE_INFINITY : (point?.offset ?? 0) - 1, // at the point itself a snapshot may be newer than the round
     },
     producers,
   );
@@ -119,8 +120,8 @@ async function recoverLog(
     snapshotOffset: restored.snapshotOffset,
     epochsOnDisk: epochsWereRead ? 0 : -1,
   });
-  if (recovered.needsSync || restored.removed) await syncRecovered(context, recovered, point);
-  log.settleRecovery(recovered.needsSync);
+  if (recovered.wasValidated || recovered.changed.length > 0 || restored.removed) await syncRecovered(context, recovered, point);
+  log.settleRecovery(recovered.wasValidated);
   return log;
 }
 
@@ -177,15 +178,16 @@ async function rebuildEpochs(segments: readonly Segment[], epochs: LeaderEpochs)
 /** What recovery changed or found above the recovery point counts once it is on the disk: in the next round, with whatever else is dirty. */
 function syncRecovered(context: OpenContext, recovered: RecoveredSegments, point: RecoveryPoint | null): Promise<void> {
   const { shared, directory } = context;
-  const files: DiskFile[] = [];
   const handles: Handle[] = [];
-  if (recovered.needsSync)
-    for (const segment of recovered.segments) {
-      if (segment.baseOffset < (point?.segmentBaseOffset ?? 0)) continue;
-      const handle = segment.hold();
-      handles.push(handle);
-      files.push(handle.file);
-    }
+  for (const segment of recovered.changed) {
+    handles.push(segment.hold());
+    if (segment !== recovered.segments.at(-1))
+      for (const index of [segment.offsetIndex, segment.timeIndex]) handles.push(shared.files.hold(index.file.openFile));
+  }
+  for (const offset of recovered.wasValidated ? snapshotOffsets(shared.disk, directory) : [])
+    for (const path of offset < (point?.offset ?? 0) ? [] : snapshotPaths(directory, offset))
+      if (shared.disk.exists(path)) handles.push(shared.files.hold(new OpenFile(path)));
+  const files = handles.map((handle) => handle.file);
   return new Promise((resolve) => {
     shared.rounds.markDirty({
       beginRound: () => ({ files, directories: [directory, shared.dataPath] }),

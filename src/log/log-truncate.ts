@@ -107,11 +107,8 @@ async function cutSegment(log: Log, { segment, position, offset }: Cut): Promise
 async function restoreProducers(log: Log): Promise<void> {
   const { disk, logger, clock } = log.shared;
   const { directory, segments, logStartOffset, logEndOffset } = log;
-  const nowMs = clock.nowMs();
-  const restored = await recoverProducers(
-    { disk, logger, directory, nowMs, segments, logStartOffset, logEndOffset },
-    log.producers,
-  );
+  const range = { segments, logStartOffset, logEndOffset, trustedOffset: logEndOffset };
+  const restored = await recoverProducers({ disk, logger, directory, nowMs: clock.nowMs(), ...range }, log.producers);
   log.snapshotOffset = restored.snapshotOffset;
 }
 

@@ -63,23 +63,23 @@ function writeFile(disk: Disk, path: string, bytes: Buffer): void {
   }
 }
 
-/** The entries of a snapshot: of our own file, or else of Kafka's; null if neither is whole. */
-function readSnapshot(disk: Disk, logger: Logger, directory: string, offset: number): ProducerEntry[] | null {
-  const [snapshot, windows] = snapshotPaths(directory, offset);
-  for (const [path, decode] of [
-    [windows, decodeWindows],
-    [snapshot, decodeSnapshot],
-  ] as const) {
-    const bytes = readWholeFile(disk, path);
-    if (bytes === null) continue;
-    try {
-      return decode(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
-    } catch (error) {
-      if (!(error instanceof BrokenSnapshot)) throw error;
-      logger.warn("a producer snapshot is not usable", { file: path, reason: error.message });
-    }
+/** The entries of a snapshot: of our own file, or else, if it is to be trusted, of Kafka's; null if there is none. */
+function readSnapshot(o: ProducerRecovery, offset: number): ProducerEntry[] | null {
+  const [snapshot, windows] = snapshotPaths(o.directory, offset);
+  const whole = readFile(o, windows, decodeWindows);
+  return whole === null && offset <= o.trustedOffset ? readFile(o, snapshot, decodeSnapshot) : whole;
+}
+
+function readFile(o: ProducerRecovery, path: string, decode: (bytes: Buffer) => ProducerEntry[]): ProducerEntry[] | null {
+  const bytes = readWholeFile(o.disk, path);
+  if (bytes === null) return null;
+  try {
+    return decode(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
+  } catch (error) {
+    if (!(error instanceof BrokenSnapshot)) throw error;
+    o.logger.warn("a producer snapshot is not usable", { file: path, reason: error.message });
+    return null;
   }
-  return null;
 }
 
 export interface ProducerRecovery {
@@ -90,6 +90,11 @@ export interface ProducerRecovery {
   readonly segments: readonly Segment[];
   readonly logStartOffset: number;
   readonly logEndOffset: number;
+  /**
+   * Up to here a `.snapshot` serves without our own file beside it (another broker wrote it, or ours was damaged). Above, a crash may have
+   * taken ours alone, and the log still knows more than the last batch of each producer.
+   */
+  readonly trustedOffset: number;
 }
 
 /**
@@ -105,7 +110,7 @@ export async function recoverProducers(
   const offsets = snapshotOffsets(o.disk, o.directory);
   for (let i = offsets.length - 1; i >= 0; i--) {
     const offset = offsets[i]!;
-    const entries = offset > o.logEndOffset ? null : readSnapshot(o.disk, o.logger, o.directory, offset);
+    const entries = offset > o.logEndOffset ? null : readSnapshot(o, offset);
     if (entries !== null) {
       state.load(entries.filter((entry) => !state.isExpired(entry, o.nowMs)));
       await replay(o, state, offset);

@@ -38,8 +38,10 @@ export interface RecoveredSegments {
   /** In order; none if the directory holds no log. */
   readonly segments: Segment[];
   readonly logEndOffset: number;
-  /** Whether anything on the disk was changed or validated, so that it must be synced before it counts. */
-  readonly needsSync: boolean;
+  /** Whether batches above the recovery point were found: they count once they are synced. */
+  readonly wasValidated: boolean;
+  /** Segments with files (all but the last one: indexes too) that must be synced. */
+  readonly changed: readonly Segment[];
 }
 
 /** Loads the segments of a directory. Throws CorruptLog when what was synced is not there. */
@@ -47,21 +49,27 @@ export async function recoverSegments(context: RecoveryContext): Promise<Recover
   const segments = findSegments(context);
   if (segments.length === 0) {
     if (context.recoveryPoint !== null && context.recoveryPoint.position > 0) throw missing(context, context.recoveryPoint);
-    return { segments, logEndOffset: context.recoveryPoint?.offset ?? 0, needsSync: false };
+    return { segments, logEndOffset: context.recoveryPoint?.offset ?? 0, wasValidated: false, changed: [] };
   }
   const point = startingPoint(context, segments);
   const first = segments.findIndex((segment) => segment.baseOffset >= point.segmentBaseOffset);
   const active = segments.at(-1)!;
   const isExact = active.baseOffset === point.segmentBaseOffset && active.size === point.position;
+  const changed: Segment[] = [];
   for (let i = 0; i < (first < 0 ? segments.length : first); i++)
-    await loadFinished(context, segments[i]!, segments[i + 1]?.baseOffset ?? point.offset);
+    if (await loadFinished(context, segments[i]!, segments[i + 1]?.baseOffset ?? point.offset)) changed.push(segments[i]!);
   if (isExact) {
     await loadActive(context, active, point);
-    return { segments, logEndOffset: point.offset, needsSync: false };
+    return { segments, logEndOffset: point.offset, wasValidated: false, changed };
   }
   const logEndOffset = first < 0 ? point.offset : await validateFrom(context, segments, first, point);
   context.epochs.truncateFromEnd(logEndOffset);
-  return { segments, logEndOffset, needsSync: true };
+  return {
+    segments,
+    logEndOffset,
+    wasValidated: true,
+    changed: [...changed, ...segments.slice(first < 0 ? segments.length : first)],
+  };
 }
 
 /** The log files of the directory by base offset; index files without one are removed. */
@@ -103,11 +111,14 @@ const missing = (context: RecoveryContext, point: RecoveryPoint): CorruptLog =>
     `${context.directory} has no segment ${point.segmentBaseOffset}, of which ${point.position} bytes, up to offset ${point.offset}, had been synced`,
   );
 
-/** A segment that was complete and synced. */
-async function loadFinished(context: RecoveryContext, segment: Segment, endOffset: number): Promise<void> {
+/** A segment that was complete and synced. True if its indexes had to be written anew. */
+async function loadFinished(context: RecoveryContext, segment: Segment, endOffset: number): Promise<boolean> {
   const { disk, logger, wasCleanShutdown } = context;
   const index = wasCleanShutdown ? indexAsFound(disk, segment) : indexOfFinishedSegment(disk, segment, endOffset);
-  if (index !== null) return segment.restartIndexes(index);
+  if (index !== null) {
+    segment.restartIndexes(index);
+    return false;
+  }
   logger.warn("rebuilding a segment's indexes", { segment: segment.path });
   await completeIndexes(
     segment,
@@ -116,6 +127,7 @@ async function loadFinished(context: RecoveryContext, segment: Segment, endOffse
     context.indexIntervalBytes,
   );
   segment.finishIndexes();
+  return true;
 }
 
 /** The last segment, all of it below the recovery point. */

@@ -1,0 +1,295 @@
+/**
+ * A data directory on a simulated disk, next to a model of what was appended to it. The model knows nothing of files: batches in order,
+ * how far they are durable, and who produced them. `check` compares everything that can be seen with it.
+ */
+import { expect } from "bun:test";
+import { silentLogger } from "../../src/base/logger.ts";
+import type { Durability, Log, LogConfig } from "../../src/log/log.ts";
+import { DEFAULT_LOG_DIRECTORY_CONFIG, LogDirectory, type LogDirectoryConfig } from "../../src/log/log-directory.ts";
+import { KafkaError } from "../../src/protocol/errors.ts";
+import {
+  baseOffset,
+  baseSequence,
+  batchBytes,
+  lastOffset,
+  lastOffsetDelta,
+  lastSequence,
+  maxTimestamp,
+  producerEpoch,
+  producerId,
+  recordCount,
+} from "../../src/record/batch.ts";
+import { buildBatch } from "../../src/record/build.ts";
+import type { ValidBatch } from "../../src/record/validate.ts";
+import { FakeClock } from "./fake-clock.ts";
+import { FakeDisk } from "./fake-disk.ts";
+import { SeededRandom } from "./seeded-random.ts";
+
+export const DATA_PATH = "/data";
+
+/** A batch as the model remembers it. */
+export interface ModelBatch {
+  readonly baseOffset: number;
+  readonly lastOffset: number;
+  readonly bytes: Buffer;
+  readonly timestamps: readonly number[];
+  readonly producerId: number;
+  readonly epoch: number;
+  readonly firstSequence: number;
+  readonly lastSequence: number;
+}
+
+export interface ModelLog {
+  readonly topic: string;
+  topicId: string;
+  batches: ModelBatch[];
+  /** What a reader or a producer was ever told to be safe. */
+  durableEnd: number;
+  log: Log | null;
+}
+
+export const endOf = (model: ModelLog): number => (model.batches.at(-1)?.lastOffset ?? -1) + 1;
+
+/** What the log takes: a batch of ours as if validated. */
+export function validBatch(bytes: Buffer): ValidBatch {
+  return {
+    bytes,
+    recordCount: recordCount(bytes, 0),
+    lastOffsetDelta: lastOffsetDelta(bytes, 0),
+    maxTimestampMs: maxTimestamp(bytes, 0),
+    offsetOfMaxTimestampDelta: 0,
+    producerId: producerId(bytes, 0),
+    producerEpoch: producerEpoch(bytes, 0),
+    baseSequence: baseSequence(bytes, 0),
+    lastSequence: lastSequence(bytes, 0),
+    isTransactional: false,
+    isControl: false,
+  };
+}
+
+export interface WorldOptions {
+  readonly seed: number;
+  readonly durability?: Durability;
+  readonly hasSyncFileSystem?: boolean;
+  readonly hotChance?: number;
+  readonly logConfig?: Partial<LogConfig>;
+  readonly config?: Partial<LogDirectoryConfig>;
+}
+
+export const SMALL_LOG: LogConfig = {
+  segmentBytes: 4000,
+  segmentMs: 7 * 24 * 3600 * 1000,
+  segmentJitterMs: 0,
+  indexIntervalBytes: 400,
+  segmentIndexBytes: 4096,
+  producerIdExpirationMs: 24 * 3600 * 1000,
+  maxProducers: 100,
+};
+
+export class LogWorld {
+  readonly random: SeededRandom;
+  readonly clock = new FakeClock();
+  readonly disk: FakeDisk;
+  readonly logs: ModelLog[] = [];
+  readonly durability: Durability;
+  directory: LogDirectory | null = null;
+  fatal: unknown = null;
+  epoch = 0;
+  private readonly config: LogDirectoryConfig;
+  readonly logConfig: LogConfig;
+  private topicIds = 0;
+
+  constructor(o: WorldOptions) {
+    this.random = new SeededRandom(o.seed);
+    this.durability = o.durability ?? "sync";
+    this.disk = new FakeDisk({
+      random: this.random,
+      clock: this.clock,
+      hasSyncFileSystem: o.hasSyncFileSystem ?? false,
+      hotChance: o.hotChance ?? 0.7,
+    });
+    this.config = {
+      ...DEFAULT_LOG_DIRECTORY_CONFIG,
+      durability: this.durability,
+      recoveryPointIntervalMs: 5,
+      tailCacheBytes: 2000,
+      openFilesMax: 6,
+      ...o.config,
+    };
+    this.logConfig = { ...SMALL_LOG, ...o.logConfig };
+  }
+
+  /** Starts a broker, so to speak, and opens all logs. Rejects as LogDirectory.open does. */
+  async start(): Promise<void> {
+    this.fatal = null;
+    const opening = LogDirectory.open({
+      disk: this.disk,
+      clock: this.clock,
+      random: this.random,
+      logger: silentLogger,
+      path: DATA_PATH,
+      config: this.config,
+      onFatal: (error) => {
+        this.fatal = error;
+      },
+    });
+    this.directory = await this.clock.run(opening);
+    this.epoch++;
+    for (const model of this.logs) await this.open(model);
+  }
+
+  async open(model: ModelLog): Promise<Log> {
+    const opening = this.directory!.openLog({ topic: model.topic, partition: 0, topicId: model.topicId, config: this.logConfig });
+    const log = await this.clock.run(opening);
+    model.log = log;
+    model.durableEnd = Math.max(model.durableEnd, log.durableEndOffset);
+    log.onDurable = () => {
+      model.durableEnd = Math.max(model.durableEnd, log.durableEndOffset);
+    };
+    return log;
+  }
+
+  /** A topic with nothing in it yet. */
+  async create(topic: string): Promise<ModelLog> {
+    const model: ModelLog = { topic, topicId: this.newTopicId(), batches: [], durableEnd: 0, log: null };
+    this.logs.push(model);
+    if (this.directory !== null) await this.open(model);
+    return model;
+  }
+
+  newTopicId(): string {
+    const id = Buffer.alloc(16);
+    id.writeInt32BE(++this.topicIds, 12);
+    return id.toString("base64url");
+  }
+
+  async stop(): Promise<void> {
+    await this.clock.run(this.directory!.close());
+    this.directory = null;
+  }
+
+  /** The process dies, or the machine. */
+  crash(how: "kill" | "power"): void {
+    if (how === "kill") this.disk.kill();
+    else this.disk.cutPower();
+    this.clock.reset();
+    this.directory = null;
+  }
+
+  /** Appends random records; the model learns of them if the log took them. */
+  append(
+    model: ModelLog,
+    o: { producerId?: number; epoch?: number; sequence?: number; records?: number; valueBytes?: number } = {},
+  ): ModelBatch {
+    const { random } = this;
+    const count = o.records ?? 1 + random.int(4);
+    const records = Array.from({ length: count }, () => ({
+      key: random.chance(0.5) ? null : random.bytes(random.int(8)),
+      value: random.bytes(o.valueBytes ?? random.int(random.chance(0.1) ? 900 : 120)),
+      timestampMs: this.clock.nowMs() + random.int(100) - 50,
+    }));
+    const producer = o.producerId ?? -1;
+    const bytes = buildBatch({
+      records,
+      ...(producer < 0 ? {} : { producerId: producer, producerEpoch: o.epoch ?? 0, baseSequence: o.sequence ?? 0 }),
+    });
+    const batch = validBatch(bytes);
+    const appended = model.log!.append(batch, this.epoch);
+    const remembered: ModelBatch = {
+      baseOffset: appended.baseOffset,
+      lastOffset: appended.lastOffset,
+      bytes: Buffer.from(bytes),
+      timestamps: records.map((record) => record.timestampMs),
+      producerId: producer,
+      epoch: batch.producerEpoch,
+      firstSequence: batch.baseSequence,
+      lastSequence: batch.lastSequence,
+    };
+    if (appended.duplicate) throw new Error("unexpected duplicate");
+    expect(appended.baseOffset).toBe(endOf(model));
+    model.batches.push(remembered);
+    return remembered;
+  }
+
+  /** After a start: what survived must be a beginning of what was appended, with all that was durable in it. */
+  adopt(model: ModelLog, how: "clean" | "kill" | "power"): void {
+    const log = model.log!;
+    expect(log.offline).toBeNull();
+    if (how === "power") expect(log.logEndOffset).toBeGreaterThanOrEqual(this.durability === "sync" ? model.durableEnd : 0);
+    else expect(log.logEndOffset).toBe(endOf(model));
+    expect(log.logEndOffset).toBeLessThanOrEqual(endOf(model));
+    model.batches = model.batches.filter((batch) => batch.lastOffset < log.logEndOffset);
+    expect(endOf(model)).toBe(log.logEndOffset);
+    model.durableEnd = log.durableEndOffset;
+    expect(log.durableEndOffset).toBe(log.logEndOffset);
+  }
+
+  async checkAll(): Promise<void> {
+    for (const model of this.logs) await this.check(model);
+  }
+
+  /** Everything that can be seen of a log. */
+  async check(model: ModelLog): Promise<void> {
+    await this.checkBytes(model);
+    this.checkProducers(model);
+    await this.checkTimes(model);
+  }
+
+  private async checkBytes(model: ModelLog): Promise<void> {
+    const log = model.log!;
+    const read: Buffer[] = [];
+    for (let offset = log.logStartOffset; offset < log.logEndOffset; ) {
+      const maxBytes = this.random.pick([1, 300, 2000, 100_000]);
+      const result = await this.read(log, offset, maxBytes);
+      expect(result.bytes).toBeGreaterThan(0);
+      for (const chunk of result.chunks) {
+        const b = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
+        read.push(b);
+        let at = 0;
+        for (; at < b.length; at += batchBytes(b, at)) {
+          expect(baseOffset(b, at)).toBe(offset);
+          offset = lastOffset(b, at) + 1;
+        }
+        expect(at).toBe(b.length);
+      }
+    }
+    expect(Buffer.concat(read).equals(Buffer.concat(model.batches.map((batch) => batch.bytes)))).toBeTrue();
+  }
+
+  private async read(log: Log, offset: number, maxBytes: number) {
+    const result = log.read(offset, { limitOffset: log.logEndOffset, maxBytes, atLeastOne: true });
+    return result instanceof Promise ? await this.clock.run(result) : result;
+  }
+
+  private checkProducers(model: ModelLog): void {
+    const producers = new Set(model.batches.map((batch) => batch.producerId).filter((id) => id >= 0));
+    for (const id of producers) {
+      const own = model.batches.filter((batch) => batch.producerId === id);
+      const epoch = own.at(-1)!.epoch;
+      const window = own.filter((batch) => batch.epoch === epoch).slice(-5);
+      const entry = model.log!.producers.entry(id);
+      expect(entry?.epoch).toBe(epoch);
+      expect(entry?.batches.map((batch) => [batch.lastOffset - batch.offsetDelta, batch.lastOffset, batch.lastSequence])).toEqual(
+        window.map((batch) => [batch.baseOffset, batch.lastOffset, batch.lastSequence]),
+      );
+    }
+    expect(model.log!.producers.size).toBe(producers.size);
+  }
+
+  private async checkTimes(model: ModelLog): Promise<void> {
+    const log = model.log!;
+    const records = model.batches.flatMap((batch) =>
+      batch.timestamps.map((timestampMs, i) => ({ timestampMs, offset: batch.baseOffset + i })),
+    );
+    const top = Math.max(-1, ...records.map((record) => record.timestampMs));
+    for (const wanted of [top, top + 1, top - this.random.int(200), 0]) {
+      const found = await this.clock.run(log.offsetForTimestamp(wanted, log.logEndOffset));
+      expect(found?.offset).toBe(records.find((record) => record.timestampMs >= wanted)?.offset);
+    }
+    const latest = await this.clock.run(log.offsetOfMaxTimestamp(log.logEndOffset));
+    expect(latest?.offset).toBe(records.find((record) => record.timestampMs === top)?.offset);
+  }
+}
+
+/** Whether an error is a Kafka error of that name. */
+export const isKafkaError = (error: unknown, name: string): boolean => error instanceof KafkaError && error.error === name;

@@ -1,0 +1,114 @@
+/** Random histories of logs on a simulated disk, each from a seed: nothing durable is lost, order is kept, no foreign byte is read. */
+import { describe, expect, test } from "bun:test";
+import { endOf, isKafkaError, LogWorld, type ModelLog } from "./log-world.ts";
+
+const SEEDS = Number(process.env.SIM_SEEDS ?? 150);
+const FIRST_SEED = Number(process.env.SIM_FIRST_SEED ?? 1);
+
+/** Sequences of each producer in each log. */
+class Producers {
+  private readonly next = new Map<string, { epoch: number; sequence: number }>();
+
+  append(world: LogWorld, model: ModelLog, id: number): void {
+    const key = `${model.topic} ${id}`;
+    const at = this.next.get(key) ?? { epoch: 0, sequence: 0 };
+    if (world.random.chance(0.03)) {
+      at.epoch++;
+      at.sequence = 0;
+    }
+    const batch = world.append(model, { producerId: id, epoch: at.epoch, sequence: at.sequence });
+    this.next.set(key, { epoch: at.epoch, sequence: batch.lastSequence + 1 });
+  }
+
+  /** After a crash producers go on behind what survived. */
+  resync(model: ModelLog): void {
+    for (const key of [...this.next.keys()]) {
+      const [topic, id] = key.split(" ");
+      if (topic !== model.topic) continue;
+      const last = model.batches.findLast((batch) => batch.producerId === Number(id));
+      if (last === undefined) this.next.delete(key);
+      else this.next.set(key, { epoch: last.epoch, sequence: last.lastSequence + 1 });
+    }
+  }
+}
+
+async function step(world: LogWorld, producers: Producers): Promise<void> {
+  const { random, clock } = world;
+  const model = random.pick(world.logs);
+  const dice = random.int(100);
+  if (dice < 60) producers.append(world, model, random.int(3));
+  else if (dice < 70) world.append(model);
+  else if (dice < 85) await clock.advance(random.fraction() * 5);
+  else if (dice < 92) await world.check(model);
+  else if (dice < 96) await fillDisk(world, model, producers);
+  else await restart(world, producers);
+}
+
+/** The disk is full for a while: appends fail whole, reads go on. */
+async function fillDisk(world: LogWorld, model: ModelLog, producers: Producers): Promise<void> {
+  world.disk.capacityBytes = world.disk.usedBytes() + world.random.int(300);
+  for (let i = 0; i < 5; i++) {
+    const end = endOf(model);
+    try {
+      world.append(model);
+    } catch (error) {
+      if (!isKafkaError(error, "KAFKA_STORAGE_ERROR")) throw error;
+      expect(endOf(model)).toBe(end);
+      expect(model.log!.logEndOffset).toBe(end);
+    }
+  }
+  await world.check(model);
+  world.disk.capacityBytes = Number.POSITIVE_INFINITY;
+  producers.append(world, model, 1);
+}
+
+async function restart(world: LogWorld, producers: Producers): Promise<void> {
+  const how = world.random.pick(["clean", "kill", "power", "power"] as const);
+  if (how === "clean") await world.stop();
+  else world.crash(how);
+  await world.start();
+  expect(world.directory!.lastCleanShutdown !== null).toBe(how === "clean");
+  for (const model of world.logs) {
+    world.adopt(model, how);
+    producers.resync(model);
+  }
+  await world.checkAll();
+  if (!world.random.chance(0.3)) return;
+  const ends = world.logs.map(endOf);
+  world.crash("power"); // recovery again, of what recovery left
+  await world.start();
+  for (const model of world.logs) world.adopt(model, world.durability === "sync" ? "clean" : "power");
+  if (world.durability === "sync") expect(world.logs.map(endOf)).toEqual(ends);
+  for (const model of world.logs) producers.resync(model);
+  await world.checkAll();
+}
+
+async function history(seed: number): Promise<void> {
+  const world = new LogWorld({
+    seed,
+    durability: seed % 5 === 0 ? "page-cache" : "sync",
+    hasSyncFileSystem: seed % 2 === 0,
+    hotChance: [0, 0.5, 1][seed % 3]!,
+    config: {
+      syncFileSystemAbove: 1 + (seed % 4),
+      recoveryPointIntervalMs: [0, 5, 1000][seed % 3]!,
+      tailCacheBytes: [0, 3000, 100_000][seed % 3]!,
+    },
+    logConfig: { segmentBytes: 1500 + (seed % 7) * 1000, segmentIndexBytes: seed % 11 === 0 ? 48 : 4096 },
+  });
+  await world.start();
+  for (let i = 0; i < 1 + (seed % 3); i++) await world.create(`t${i}`);
+  const producers = new Producers();
+  for (let i = 0; i < 150; i++) {
+    await step(world, producers);
+    expect(world.fatal).toBeNull();
+  }
+  await world.checkAll();
+}
+
+describe("a log on a simulated disk", () => {
+  for (let seed = FIRST_SEED; seed < FIRST_SEED + SEEDS; seed++)
+    test(`seed ${seed}`, async () => {
+      await history(seed);
+    });
+});
