@@ -1,0 +1,4 @@
+import { kcat } from "../support/kcat.ts";
+import { assertEverything } from "./assertions.ts";
+
+assertEverything(kcat);
