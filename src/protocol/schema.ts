@@ -122,8 +122,26 @@ export function covers(versions: Versions, version: number): boolean {
   return range !== null && version >= range.min && version <= range.max;
 }
 
-/** The ends of a range, both included; max is Infinity for an open one; null for "none". */
-export function parseVersions(versions: Versions): { min: number; max: number } | null {
+export interface VersionRange {
+  readonly min: number;
+  /** Included; Infinity for an open range. */
+  readonly max: number;
+}
+
+/** Parsed once each: ranges are asked for with every request, and there are only those that are written in declarations. */
+const parsed = new Map<Versions, VersionRange | null>();
+
+/** The ends of a range; null for "none". */
+export function parseVersions(versions: Versions): VersionRange | null {
+  let range = parsed.get(versions);
+  if (range === undefined) {
+    range = parse(versions);
+    parsed.set(versions, range);
+  }
+  return range;
+}
+
+function parse(versions: Versions): VersionRange | null {
   if (versions === "none") return null;
   if (versions.endsWith("+")) return { min: Number(versions.slice(0, -1)), max: Number.POSITIVE_INFINITY };
   const [min, max] = versions.split("-").map(Number);

@@ -104,5 +104,21 @@ describe.each(lines.map((line): [string, number, Line] => [line.message, line.ve
         }
       }
     });
+
+    test("with a damaged byte it is refused or read as something else, and nothing worse", () => {
+      for (const [, base64] of cases) {
+        const bytes = Buffer.from(base64, "base64");
+        const step = Math.max(1, Math.floor(bytes.length / CUTS_MAX));
+        for (let at = 0; at < bytes.length; at += step) {
+          const damaged = Buffer.from(bytes);
+          damaged[at]! ^= at % 2 === 0 ? 0xff : 0x81;
+          try {
+            codec.decode(new Reader(damaged));
+          } catch (error) {
+            expect(error).toBeInstanceOf(MalformedError);
+          }
+        }
+      }
+    });
   },
 );
