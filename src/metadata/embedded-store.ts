@@ -13,7 +13,7 @@ import type { Log, LogConfig } from "../log/log.ts";
 import type { LogDirectory } from "../log/log-directory.ts";
 import { KafkaError } from "../protocol/errors.ts";
 import { checkOps, type KvState } from "./kv-state.ts";
-import { alignLog, batchOf, replay, revOf } from "./metadata-log.ts";
+import { alignLog, batchOf, emptyLog, replay, revOf } from "./metadata-log.ts";
 import { encodeSnapshot, readSnapshot } from "./snapshot-file.ts";
 import type { Cmp, KV, KVEvent, MetadataStore, Op, Rev, Session, SessionId, TxnResult, WatchItem } from "./store.ts";
 import { WatchHub } from "./watch-hub.ts";
@@ -24,7 +24,7 @@ const METADATA_TOPIC_ID = "AAAAAAAAAAAAAAAAAAAAAQ";
 /** Beside the partition directories. */
 const SNAPSHOT_FILE = "quarkmq-metadata-snapshot";
 
-const METADATA_LOG_CONFIG: LogConfig = {
+export const METADATA_LOG_CONFIG: LogConfig = {
   segmentBytes: 64 * 1024 * 1024,
   segmentMs: Number.MAX_SAFE_INTEGER,
   segmentJitterMs: 0,
@@ -232,7 +232,7 @@ export class EmbeddedStore implements MetadataStore {
    */
   private async exchangeLongLog(): Promise<void> {
     if (this.log.sizeBytes < this.snapshotAfterBytes) return;
-    if (await this.snapshotNow()) await this.log.truncateFullyAndStartAt(Number(this.state.rev));
+    if (await this.snapshotNow()) await emptyLog(this.log, Number(this.state.rev));
   }
 
   private mustBeOpen(): void {
