@@ -3,7 +3,7 @@
  * themselves are proven. Both run on a free port of the loopback with a data directory of their own under .cache/data.
  */
 
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { binary, cache, kafkaBin } from "./paths.ts";
@@ -77,6 +77,7 @@ export class Target {
 
   /** Starts the process and waits until it answers. */
   async start(): Promise<void> {
+    if (this.kind === "binary" && !existsSync(binary)) throw new Error(`there is no ${binary}: npm run build`);
     const { command, env } = this.kind === "kafka" ? await this.#kafkaCommand() : this.#binaryCommand();
     const output = openSync(join(this.home, "broker.log"), "a");
     this.#child = Bun.spawn(command, { stdin: "ignore", stdout: output, stderr: output, env, cwd: this.home });
@@ -95,8 +96,8 @@ export class Target {
     const env: Record<string, string> = {};
     for (const [name, value] of Object.entries(process.env))
       if (value !== undefined && !name.startsWith("QUARKMQ_")) env[name] = value;
-    for (const [name, value] of Object.entries(this.settings)) env[`QUARKMQ_${name.toUpperCase().replaceAll(".", "_")}`] = value;
-    return { command: [binary, "--bind", this.bootstrap, "--data-dir", this.dataDir], env };
+    const options = Object.entries(this.settings).flatMap(([name, value]) => ["--set", `${name}=${value}`]);
+    return { command: [binary, "--bind", this.bootstrap, "--data-dir", this.dataDir, ...options], env };
   }
 
   async #kafkaCommand(): Promise<{ command: string[]; env: Record<string, string> }> {
