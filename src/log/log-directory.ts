@@ -173,10 +173,10 @@ export class LogDirectory {
 
   /** The log is no more: its directory is renamed (at once, or after the sync round it is in) and removed in the background. */
   deleteLog(log: Log): void {
-    const wasInRound = log.inRound;
+    const wasInRound = log.sync.inRound;
     this.logs.delete(log);
     log.close("it was deleted");
-    this.shared.recoveryPoints.forget(log);
+    this.shared.recoveryPoints.forget(log.sync);
     if (!wasInRound) {
       this.discard(log.name);
       return;

@@ -6,7 +6,7 @@ import { EPOCHS_FILE } from "./file-names.ts";
 import { CorruptLog } from "./index-recovery.ts";
 import { LeaderEpochs } from "./leader-epochs.ts";
 import { type Durability, Log, type LogConfig, type LogShared, makeSegment } from "./log.ts";
-import { type Handle, OpenFile } from "./open-files.ts";
+import type { Handle } from "./open-files.ts";
 import { recoverProducers, snapshotOffsets, snapshotPaths } from "./producer-recovery.ts";
 import { ProducerState } from "./producer-state.ts";
 import { type RecoveredSegments, type RecoveryContext, recoverSegments } from "./recovery.ts";
@@ -186,7 +186,7 @@ function syncRecovered(context: OpenContext, recovered: RecoveredSegments, point
   }
   for (const offset of recovered.wasValidated ? snapshotOffsets(shared.disk, directory) : [])
     for (const path of offset < (point?.offset ?? 0) ? [] : snapshotPaths(directory, offset))
-      if (shared.disk.exists(path)) handles.push(shared.files.hold(new OpenFile(path)));
+      if (shared.disk.exists(path)) handles.push(shared.files.holdOnce(path));
   const files = handles.map((handle) => handle.file);
   return new Promise((resolve) => {
     shared.rounds.markDirty({

@@ -64,10 +64,10 @@ async function withGoodIndexes<T>(log: Log, search: (segments: Segment[]) => Pro
   try {
     return await search(segments);
   } catch (error) {
-    if (!(error instanceof DiskError && WRONG_INDEX_PATH.test(error.path))) throw log.readError(error);
+    if (!(error instanceof DiskError && WRONG_INDEX_PATH.test(error.path))) throw log.reader.toKafkaError(error);
     for (const segment of segments)
       if (error.path === segment.offsetIndex.file.path || error.path === segment.timeIndex.file.path)
-        await log.rebuildIndexes(segment);
+        await log.reader.rebuildIndexes(segment);
     return await search(segments);
   }
 }

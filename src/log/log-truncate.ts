@@ -21,12 +21,12 @@ export async function truncateLog(log: Log, offset: number): Promise<void> {
   if (offset >= log.logEndOffset) return;
   if (offset < log.logStartOffset) return truncateFully(log, offset);
   const { rounds, recoveryPoints } = log.shared;
-  while (log.inRound || rounds.busy) await rounds.idle();
+  while (rounds.busy) await rounds.idle();
   const cut = await findCut(log, offset);
   if (cut === null) return;
-  if (cut.offset < log.recoveryPoint.offset) {
-    log.recoveryPoint = { offset: cut.offset, segmentBaseOffset: cut.segment.baseOffset, position: cut.position };
-    await recoveryPoints.lower(log, log.recoveryPoint);
+  if (cut.offset < log.sync.recoveryPoint.offset) {
+    log.sync.recoveryPoint = { offset: cut.offset, segmentBaseOffset: cut.segment.baseOffset, position: cut.position };
+    await recoveryPoints.lower(log.sync, log.sync.recoveryPoint);
   }
   log.resetActive();
   while (log.active !== cut.segment) removeSegment(log, log.segments.pop()!);
@@ -42,10 +42,10 @@ export async function truncateLog(log: Log, offset: number): Promise<void> {
 export async function truncateFully(log: Log, offset: number): Promise<void> {
   log.checkUsable();
   const { rounds, recoveryPoints } = log.shared;
-  while (log.inRound || rounds.busy) await rounds.idle();
+  while (rounds.busy) await rounds.idle();
   const first = log.segments[0]?.baseOffset ?? offset;
-  log.recoveryPoint = { offset: first, segmentBaseOffset: first, position: 0 };
-  await recoveryPoints.lower(log, log.recoveryPoint);
+  log.sync.recoveryPoint = { offset: first, segmentBaseOffset: first, position: 0 };
+  await recoveryPoints.lower(log.sync, log.sync.recoveryPoint);
   log.resetActive();
   while (log.segments.length > 0) removeSegment(log, log.segments.pop()!);
   for (const snapshot of snapshotOffsets(log.shared.disk, log.directory))
@@ -115,6 +115,6 @@ async function restoreProducers(log: Log): Promise<void> {
 async function makeDurable(log: Log): Promise<void> {
   const { rounds } = log.shared;
   const { active } = log;
-  log.syncSoon(active === undefined ? [] : [active.hold()], [log.directory]);
+  log.sync.include(active === undefined ? [] : [active.hold()], [log.directory], true);
   await rounds.idle();
 }

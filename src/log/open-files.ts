@@ -51,6 +51,11 @@ export class OpenFiles {
     return handle;
   }
 
+  /** Opens a file for one use: it is closed with its release. Throws DiskError. */
+  holdOnce(path: string): Handle {
+    return { file: this.disk.open(path, "read"), writable: false, owner: new OpenFile(path), holds: 1, retired: true };
+  }
+
   release(handle: Handle): void {
     if (--handle.holds > 0) return;
     if (handle.retired) handle.file.close();

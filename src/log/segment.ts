@@ -206,6 +206,11 @@ export class Segment {
     };
   }
 
+  /** Closes the log's file; the indexes live on, with another segment object. */
+  closeLog(): void {
+    this.files.retire(this.log);
+  }
+
   /** Closes the files, as soon as nobody reads them. */
   close(): void {
     for (const file of [this.log, this.offsetIndex.file.openFile, this.timeIndex.file.openFile]) this.files.retire(file);

@@ -1,0 +1,102 @@
+/** Reading a log's files: from segment to segment, and again when an index turns out to be wrong. */
+import { DiskError } from "../io/disk.ts";
+import { KafkaError } from "../protocol/errors.ts";
+import { WRONG_INDEX_PATH } from "./file-names.ts";
+import { CorruptLog, extendIndexes } from "./index-recovery.ts";
+import type { Log } from "./log.ts";
+import type { Segment } from "./segment.ts";
+import { BEYOND_SEGMENT, type LogRead, NOTHING_READ, type ReadLimits, readSegment, WrongIndex } from "./segment-read.ts";
+
+export class LogReader {
+  private readonly log: Log;
+  private readonly rebuilding = new Map<Segment, Promise<void>>();
+
+  constructor(log: Log) {
+    this.log = log;
+  }
+
+  /** From the batch that holds or follows `offset` on; see Log.read. */
+  read(offset: number, limits: ReadLimits): LogRead | Promise<LogRead> {
+    const { segments } = this.log;
+    try {
+      for (let i = this.log.segmentIndexOf(offset); i < segments.length; i++) {
+        const read = readSegment(segments[i]!, offset, limits);
+        if (read instanceof Promise) return this.readLate(read, offset, limits, i);
+        if (read !== BEYOND_SEGMENT) return read;
+      }
+      return NOTHING_READ;
+    } catch (error) {
+      return this.readAgain(error, offset, limits);
+    }
+  }
+
+  /** Rebuilds a segment's indexes from its data, off the loop. Rejects with CORRUPT_MESSAGE if the data is bad too. */
+  rebuildIndexes(segment: Segment): Promise<void> {
+    let rebuilding = this.rebuilding.get(segment);
+    if (rebuilding === undefined) {
+      rebuilding = this.rebuild(segment).finally(() => this.rebuilding.delete(segment));
+      this.rebuilding.set(segment, rebuilding);
+    }
+    return rebuilding;
+  }
+
+  /** What a reader gets to hear of an error. */
+  toKafkaError(error: unknown): unknown {
+    const { name, shared } = this.log;
+    if (error instanceof DiskError) return new KafkaError("KAFKA_STORAGE_ERROR", `Error while reading ${name}: ${error.message}`);
+    if (error instanceof KafkaError && error.error === "CORRUPT_MESSAGE")
+      shared.logger.error("corrupt data in a log", { log: name, reason: error.message });
+    return error;
+  }
+
+  private async readLate(pending: Promise<LogRead>, offset: number, limits: ReadLimits, i: number): Promise<LogRead> {
+    const { cuts, segments } = this.log;
+    try {
+      const read = await pending;
+      if (cuts !== this.log.cuts) return NOTHING_READ;
+      const next = segments[i + 1];
+      if (read !== BEYOND_SEGMENT || next === undefined || next.baseOffset >= limits.limitOffset) return read;
+      return await this.read(Math.max(offset, next.baseOffset), limits);
+    } catch (error) {
+      if (cuts !== this.log.cuts) return NOTHING_READ;
+      return await this.readAgain(error, offset, limits);
+    }
+  }
+
+  /** A wrong index is rebuilt and the read done once more; anything else is the reader's to hear. */
+  private async readAgain(error: unknown, offset: number, limits: ReadLimits): Promise<LogRead> {
+    const { cuts, segments } = this.log;
+    const segment = segments[this.log.segmentIndexOf(offset)];
+    if (segment === undefined || !isIndexTrouble(error)) throw this.toKafkaError(error);
+    try {
+      await this.rebuildIndexes(segment);
+      return cuts === this.log.cuts ? await readSegment(segment, offset, limits) : NOTHING_READ;
+    } catch (again) {
+      throw this.toKafkaError(again);
+    }
+  }
+
+  private async rebuild(segment: Segment): Promise<void> {
+    const { shared, config } = this.log;
+    shared.logger.warn("an index does not fit its data: rebuilding it", { segment: segment.path });
+    const rebuilt = this.log.makeSegment(segment.baseOffset);
+    try {
+      while (rebuilt.size < segment.size) await extendIndexes(rebuilt, segment.size, config.indexIntervalBytes);
+    } catch (error) {
+      throw error instanceof CorruptLog ? new KafkaError("CORRUPT_MESSAGE", error.message) : error;
+    } finally {
+      rebuilt.closeLog();
+    }
+    segment.adoptIndexes(rebuilt);
+    if (segment === this.log.active) return;
+    try {
+      segment.finishIndexes();
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error;
+      shared.logger.warn("a rebuilt index could not be written", { segment: segment.path, error: error.message });
+    }
+  }
+}
+
+const isIndexTrouble = (error: unknown): boolean =>
+  error instanceof WrongIndex || (error instanceof DiskError && WRONG_INDEX_PATH.test(error.path));

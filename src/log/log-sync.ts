@@ -1,0 +1,222 @@
+/**
+ * One log's part in the sync rounds: what it has written since the last round, up to where a round carries it, and its recovery point,
+ * which never passes anything (data, indexes, snapshots, leader epochs) that is not on the disk.
+ */
+import { DiskError, type DiskFile } from "../io/disk.ts";
+import { EPOCHS_FILE } from "./file-names.ts";
+import type { LeaderEpochs } from "./leader-epochs.ts";
+import type { Durability, LogShared } from "./log.ts";
+import { type Handle, OpenFile } from "./open-files.ts";
+import { removeSnapshot } from "./producer-recovery.ts";
+import type { RecoveryPoint, RecoveryPointSource } from "./recovery-points.ts";
+import type { Segment } from "./segment.ts";
+import type { SyncTarget } from "./sync-rounds.ts";
+
+/** The log, as far as its syncing goes. */
+export interface SyncedLog {
+  readonly shared: LogShared;
+  readonly name: string;
+  readonly topicId: string;
+  readonly partition: number;
+  readonly directory: string;
+  readonly durability: Durability;
+  readonly leaderEpochs: LeaderEpochs;
+  readonly active: Segment | undefined;
+  readonly logEndOffset: number;
+  readonly endBytes: number;
+  /** Everything below `offset` is synced. */
+  synced(offset: number, bytes: number): void;
+}
+
+const NO_DIRECTORIES: readonly string[] = [];
+
+export class LogSync implements SyncTarget, RecoveryPointSource {
+  readonly topicId: string;
+  readonly partition: number;
+  recoveryPoint: RecoveryPoint;
+  private readonly log: SyncedLog;
+  private readonly shared: LogShared;
+  private readonly epochsFile: OpenFile;
+  /** `leaderEpochs.changes` of what the checkpoint file holds. */
+  private epochsWritten: number;
+  private dirty = false;
+  private closed = false;
+  /** Set by the last round of a clean shutdown: then page-cache logs are synced too. */
+  private syncsEverything: boolean;
+  /** The active segment's file, if something was appended to it since the last round. */
+  private appendedTo: Handle | null = null;
+  private pendingHandles: Handle[] = [];
+  private readonly pendingDirectories = new Set<string>();
+  private staleSnapshots: number[] = [];
+  private readonly round = {
+    running: false,
+    files: [] as DiskFile[],
+    directories: NO_DIRECTORIES,
+    handles: [] as Handle[],
+    staleSnapshots: [] as number[],
+    /** The change of the epochs that was written beside their file; -1 for none. */
+    epochs: -1,
+    endBytes: 0,
+    point: { offset: 0, segmentBaseOffset: 0, position: 0 },
+  };
+
+  constructor(log: SyncedLog, recoveryPoint: RecoveryPoint, epochsWritten: number) {
+    this.log = log;
+    this.shared = log.shared;
+    this.topicId = log.topicId;
+    this.partition = log.partition;
+    this.recoveryPoint = recoveryPoint;
+    this.epochsWritten = epochsWritten;
+    this.syncsEverything = log.durability === "sync";
+    this.epochsFile = new OpenFile(`${log.directory}/${EPOCHS_FILE}.tmp`);
+  }
+
+  /** Whether a round with this log in it is under way. */
+  get inRound(): boolean {
+    return this.round.running;
+  }
+
+  /** Whether the checkpoint file lacks an epoch. */
+  get epochsAreBehind(): boolean {
+    return this.log.leaderEpochs.changes !== this.epochsWritten;
+  }
+
+  /** Something was appended through `handle`, the active segment's. */
+  appended(handle: Handle): void {
+    this.appendedTo = handle;
+    if (this.syncsEverything) this.markDirty();
+  }
+
+  /** The next round syncs these files and directories. The holds of the handles pass to this object. Page-cache logs wait for a roll, which is `urgent`. */
+  include(handles: readonly Handle[], directories: readonly string[], urgent = false): void {
+    for (const handle of handles) this.pendingHandles.push(handle);
+    for (const directory of directories) this.pendingDirectories.add(directory);
+    if (urgent || this.syncsEverything) this.markDirty();
+  }
+
+  /** The active segment's file is among the included ones, or gone. */
+  forgetActive(): void {
+    this.appendedTo = null;
+  }
+
+  /** A snapshot that a newer one makes needless: removed when the newer one is synced. */
+  discardSnapshot(offset: number): void {
+    this.staleSnapshots.push(offset);
+  }
+
+  /** From now on rounds sync whatever was appended, page-cache log or not. */
+  syncEverything(): void {
+    this.syncsEverything = true;
+    this.markDirty();
+  }
+
+  /** What recovery found is on the disk. */
+  recovered(point: RecoveryPoint | null): void {
+    if (this.epochsAreBehind)
+      this.markDirty(); // the recovery point moves when they are written
+    else if (point !== null) this.movePoint(point);
+  }
+
+  markDirty(): void {
+    if (this.dirty || this.closed) return;
+    this.dirty = true;
+    this.shared.rounds.markDirty(this);
+  }
+
+  /** No more rounds; files of one under way are let go at its end. */
+  close(): void {
+    this.closed = true;
+    this.appendedTo = null;
+    for (const handle of this.pendingHandles.splice(0)) this.shared.files.release(handle);
+    this.shared.files.retire(this.epochsFile);
+  }
+
+  beginRound(): { readonly files: readonly DiskFile[]; readonly directories: readonly string[] } {
+    const { round, log } = this;
+    this.dirty = false;
+    round.running = true;
+    [round.handles, this.pendingHandles] = [this.pendingHandles, round.handles];
+    [round.staleSnapshots, this.staleSnapshots] = [this.staleSnapshots, round.staleSnapshots];
+    round.epochs = this.writeEpochs();
+    if (this.syncsEverything && this.appendedTo !== null) {
+      this.appendedTo.holds++;
+      round.handles.push(this.appendedTo);
+      this.appendedTo = null;
+    }
+    round.files.length = 0;
+    for (const handle of round.handles) round.files.push(handle.file);
+    round.directories = this.pendingDirectories.size === 0 ? NO_DIRECTORIES : [...this.pendingDirectories];
+    this.pendingDirectories.clear();
+    round.endBytes = log.endBytes;
+    round.point = this.endOfWhatIsSynced();
+    return round;
+  }
+
+  endRound(): void {
+    const { round } = this;
+    round.running = false;
+    for (const handle of round.handles) this.shared.files.release(handle);
+    round.handles.length = 0;
+    if (this.closed) return;
+    for (const offset of round.staleSnapshots)
+      this.attempt("an old producer snapshot", () => removeSnapshot(this.shared.disk, this.log.directory, offset));
+    round.staleSnapshots.length = 0;
+    if (round.epochs >= 0) this.publishEpochs(round.epochs);
+    else if (!this.epochsAreBehind && !this.pendingDirectories.has(this.log.directory)) this.movePoint(round.point);
+    this.log.synced(Math.min(round.point.offset, this.log.logEndOffset), round.endBytes);
+  }
+
+  /** A page-cache log syncs finished segments only. */
+  private endOfWhatIsSynced(): RecoveryPoint {
+    const { active, logEndOffset } = this.log;
+    if (active === undefined) return { offset: logEndOffset, segmentBaseOffset: logEndOffset, position: 0 };
+    const segmentBaseOffset = active.baseOffset;
+    if (!this.syncsEverything) return { offset: segmentBaseOffset, segmentBaseOffset, position: 0 };
+    return { offset: logEndOffset, segmentBaseOffset, position: active.size };
+  }
+
+  private movePoint(point: RecoveryPoint): void {
+    const { offset, segmentBaseOffset } = this.recoveryPoint;
+    if (point.offset > this.log.logEndOffset) return; // the log was cut meanwhile
+    if (point.offset < offset || (point.offset === offset && point.segmentBaseOffset === segmentBaseOffset)) return;
+    this.recoveryPoint = point;
+    this.shared.recoveryPoints.note(this);
+  }
+
+  /** Writes changed epochs beside their file, to be synced in the round that begins. */
+  private writeEpochs(): number {
+    const { leaderEpochs } = this.log;
+    if (!this.epochsAreBehind || this.closed) return -1;
+    const { changes } = leaderEpochs;
+    const wrote = this.attempt("the leader epochs", () => {
+      const handle = this.shared.files.hold(this.epochsFile, "create");
+      this.round.handles.push(handle);
+      handle.file.truncate(0);
+      handle.file.write(leaderEpochs.encode(), 0);
+    });
+    return wrote ? changes : -1;
+  }
+
+  /** The file beside is synced: it takes the place of the old one, and the next round syncs the name. */
+  private publishEpochs(changes: number): void {
+    const { directory } = this.log;
+    this.shared.files.retire(this.epochsFile);
+    this.attempt("the leader epochs", () => {
+      this.shared.disk.rename(this.epochsFile.path, `${directory}/${EPOCHS_FILE}`);
+      this.epochsWritten = changes;
+    });
+    this.include([], [directory], true);
+  }
+
+  /** For what may fail without harm: it is logged, and done in a later round. */
+  private attempt(what: string, run: () => void): boolean {
+    try {
+      run();
+      return true;
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error;
+      this.shared.logger.warn(`${what} could not be written`, { log: this.log.name, error: error.message });
+      return false;
+    }
+  }
+}

@@ -1,0 +1,71 @@
+/** What a log is made of and made with: the types that its files share. */
+import type { Logger } from "../base/logger.ts";
+import type { Clock } from "../io/clock.ts";
+import type { Disk } from "../io/disk.ts";
+import type { Random } from "../io/random.ts";
+import type { LeaderEpochs } from "./leader-epochs.ts";
+import type { OpenFiles } from "./open-files.ts";
+import type { ProducerState } from "./producer-state.ts";
+import type { RecoveryPoint, RecoveryPoints } from "./recovery-points.ts";
+import type { Segment } from "./segment.ts";
+import type { SyncRounds } from "./sync-rounds.ts";
+import type { TailCache } from "./tail-cache.ts";
+
+/** Kafka's topic options of these names; `maxProducers` is ours. */
+export interface LogConfig {
+  readonly segmentBytes: number;
+  readonly segmentMs: number;
+  readonly segmentJitterMs: number;
+  readonly indexIntervalBytes: number;
+  readonly segmentIndexBytes: number;
+  readonly producerIdExpirationMs: number;
+  /** Beyond this many producers in one partition, the ones that wrote the longest ago are forgotten. */
+  readonly maxProducers: number;
+}
+
+/** When an append counts: once it is synced, or at once. */
+export type Durability = "sync" | "page-cache";
+
+export interface Appended {
+  readonly baseOffset: number;
+  readonly lastOffset: number;
+  /** -1 unless the batch's timestamp type is LogAppendTime. */
+  readonly logAppendTimeMs: number;
+  /** The producer sent this batch before: nothing was appended, the offsets are those of the first time. It counts when the log is durable up to `lastOffset`. */
+  readonly duplicate: boolean;
+  readonly logStartOffset: number;
+}
+
+/** What all logs of a data directory share. */
+export interface LogShared {
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly dataPath: string;
+  readonly files: OpenFiles;
+  readonly tails: TailCache;
+  readonly rounds: SyncRounds;
+  readonly recoveryPoints: RecoveryPoints;
+}
+
+/** What opening finds. */
+export interface LogParts {
+  readonly topic: string;
+  readonly partition: number;
+  readonly topicId: string;
+  readonly config: LogConfig;
+  readonly durability: Durability;
+  readonly directory: string;
+  readonly directoryExists: boolean;
+  readonly segments: Segment[];
+  readonly logEndOffset: number;
+  readonly recoveryPoint: RecoveryPoint;
+  readonly epochs: LeaderEpochs;
+  readonly producers: ProducerState;
+  /** Offset of the newest producer snapshot, -1 if there is none. */
+  readonly snapshotOffset: number;
+  /** `epochs.changes` when they were as on the disk. */
+  readonly epochsOnDisk: number;
+  readonly offline: string | null;
+}

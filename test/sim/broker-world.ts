@@ -1,0 +1,135 @@
+/**
+ * A whole broker without sockets: the real handlers, log, metadata and coordinators on a simulated disk and clock. Requests go in as
+ * decoded values and are encoded and decoded again on both ways, so that what a test sees is what a client would.
+ */
+import { silentLogger } from "../../src/base/logger.ts";
+import { Reader } from "../../src/bytes/reader.ts";
+import { Writer } from "../../src/bytes/writer.ts";
+import { Broker } from "../../src/broker/broker.ts";
+import { defaultServerConfig, type ServerConfig } from "../../src/config/server-options.ts";
+import type { Call, Handler } from "../../src/handlers/handler.ts";
+import { handlers } from "../../src/handlers/index.ts";
+import { requestCodec, responseCodec } from "../../src/protocol/compile.ts";
+import { KafkaError } from "../../src/protocol/errors.ts";
+import { type AnyApi, parseVersions, type RequestInput, type Response } from "../../src/protocol/schema.ts";
+import { FakeClock } from "./fake-clock.ts";
+import { FakeDisk } from "./fake-disk.ts";
+import { SeededRandom } from "./seeded-random.ts";
+
+const handlerOf = new Map<number, Handler>(handlers.map((handler) => [handler.api.key, handler]));
+
+const chunksToBuffer = (chunks: readonly Uint8Array[]): Buffer => Buffer.concat(chunks.map((chunk) => Buffer.from(chunk)));
+
+/** What came of a request. `silent`: it ended without an answer. `dropped`: by closing the connection. */
+export interface Asked<A extends AnyApi> {
+  response: Response<A> | null;
+  silent: boolean;
+  dropped: string | null;
+  /** Resolves when the call has ended. */
+  readonly ended: Promise<void>;
+}
+
+export class BrokerWorld {
+  readonly random: SeededRandom;
+  readonly clock = new FakeClock();
+  readonly disk: FakeDisk;
+  readonly config: ServerConfig;
+  readonly connection = {
+    id: 1,
+    remoteAddress: "10.0.0.2",
+    localAddress: "10.0.0.1",
+    localPort: 9092,
+    closed: false,
+    clientSoftwareName: "",
+    clientSoftwareVersion: "",
+  };
+  broker!: Broker;
+  fatal: unknown = null;
+
+  constructor(seed: number, config: Partial<ServerConfig> = {}) {
+    this.random = new SeededRandom(seed);
+    this.disk = new FakeDisk({ random: this.random, clock: this.clock, hasSyncFileSystem: true, hotChance: 0.7 });
+    this.config = defaultServerConfig({
+      dataDir: "/data",
+      logSegmentBytes: 20_000,
+      tailCacheBytes: 20_000,
+      groupInitialRebalanceDelayMs: 0,
+      offsetsTopicNumPartitions: 4,
+      ...config,
+    });
+  }
+
+  async start(): Promise<void> {
+    const { config, clock, disk, random } = this;
+    const onFatal = (error: unknown): void => {
+      this.fatal = error;
+    };
+    this.broker = await clock.run(Broker.open({ config, clock, disk, random, logger: silentLogger, onFatal }));
+  }
+
+  async stop(): Promise<void> {
+    await this.clock.run(this.broker.close());
+  }
+
+  crash(how: "kill" | "power"): void {
+    if (how === "kill") this.disk.kill();
+    else this.disk.cutPower();
+    this.clock.reset();
+  }
+
+  /** Sends a request; its answer is in the result once it came. */
+  send<A extends AnyApi>(api: A, version: number, request: RequestInput<A>): Asked<A> {
+    const handler = handlerOf.get(api.key)!;
+    let end = (): void => {};
+    const ended = new Promise<void>((resolve) => {
+      end = resolve;
+    });
+    const asked: Asked<A> = { response: null, silent: false, dropped: null, ended };
+    const writer = new Writer();
+    requestCodec(api, version).encode(writer, request);
+    const call: Call<A> = {
+      broker: this.broker,
+      connection: this.connection,
+      api,
+      version,
+      clientId: "test",
+      request: requestCodec(api, version).decode(new Reader(chunksToBuffer(writer.finish()))) as Call<A>["request"],
+      reply(response) {
+        const answer = new Writer();
+        responseCodec(api, version).encode(answer, response);
+        asked.response = responseCodec(api, version).decode(new Reader(chunksToBuffer(answer.finish()))) as Response<A>;
+        end();
+      },
+      fail(error) {
+        if (!(error instanceof KafkaError)) throw error;
+        call.reply(handler.onError(error, call as unknown as Call<AnyApi>) as Parameters<Call<A>["reply"]>[0]);
+      },
+      silence() {
+        asked.silent = true;
+        end();
+      },
+      drop(reason) {
+        asked.dropped = reason;
+        end();
+      },
+      releaseRequest() {},
+    };
+    try {
+      const work = handler.handle(call as unknown as Call<AnyApi>);
+      if (work instanceof Promise) work.catch((error) => call.fail(error));
+    } catch (error) {
+      call.fail(error);
+    }
+    return asked;
+  }
+
+  /** Sends a request in its newest version and moves time on until it is answered. */
+  async ask<A extends AnyApi>(api: A, request: RequestInput<A>, version = newest(api)): Promise<Response<A>> {
+    const asked = this.send(api, version, request);
+    await this.clock.run(asked.ended);
+    if (asked.response === null) throw new Error(`${api.name} was not answered: ${asked.dropped ?? "silence"}`);
+    return asked.response;
+  }
+}
+
+export const newest = (api: AnyApi): number => parseVersions(handlerOf.get(api.key)!.served)!.max;
