@@ -103,9 +103,9 @@ export class FetchRun {
 
   start(nowMs: number): void {
     this.endsAtMs = nowMs + this.o.limits.maxWaitMs;
-    this.readAll((asked) => {
+    this.readAll(() => {
       const { minBytes, maxWaitMs } = this.o.limits;
-      if (asked === 0 || this.urgent || this.bytes >= minBytes || maxWaitMs <= 0 || this.hasMore()) this.finish();
+      if (this.urgent || this.bytes >= minBytes || maxWaitMs <= 0 || this.hasMore()) this.finish();
       else this.wait(nowMs);
     });
   }
@@ -157,7 +157,7 @@ export class FetchRun {
   }
 
   /** Reads every target in order; synchronous as long as the log answers at once. */
-  private readAll(then: (asked: number) => void): void {
+  private readAll(then: () => void): void {
     this.results = [];
     this.bytes = 0;
     this.urgent = false;
@@ -171,7 +171,7 @@ export class FetchRun {
           return;
         }
       }
-      then(targets.length);
+      then();
     };
     from(0);
   }

@@ -43,6 +43,7 @@ function runOnce(call: FetchCall): void {
     update(target, asked);
     targets.set(targetKey(topic.topic || topic.topicId, asked.partition), target);
   });
+  if (targets.size === 0) return reply(call, NO_SESSION, []);
   const run = new FetchRun({
     limits: limitsOf(call),
     deadlines: call.broker.deadlines,

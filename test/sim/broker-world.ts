@@ -3,9 +3,9 @@
  * decoded values and are encoded and decoded again on both ways, so that what a test sees is what a client would.
  */
 import { silentLogger } from "../../src/base/logger.ts";
+import { Broker } from "../../src/broker/broker.ts";
 import { Reader } from "../../src/bytes/reader.ts";
 import { Writer } from "../../src/bytes/writer.ts";
-import { Broker } from "../../src/broker/broker.ts";
 import { defaultServerConfig, type ServerConfig } from "../../src/config/server-options.ts";
 import type { Call, Handler } from "../../src/handlers/handler.ts";
 import { handlers } from "../../src/handlers/index.ts";
@@ -45,6 +45,8 @@ export class BrokerWorld {
   };
   broker!: Broker;
   fatal: unknown = null;
+  /** Grows with every start and crash: what an earlier life still says means nothing. */
+  lives = 0;
 
   constructor(seed: number, config: Partial<ServerConfig> = {}) {
     this.random = new SeededRandom(seed);
@@ -61,8 +63,9 @@ export class BrokerWorld {
 
   async start(): Promise<void> {
     const { config, clock, disk, random } = this;
+    const life = ++this.lives;
     const onFatal = (error: unknown): void => {
-      this.fatal = error;
+      if (life === this.lives) this.fatal = error; // a dead broker's last calls mean nothing
     };
     this.broker = await clock.run(Broker.open({ config, clock, disk, random, logger: silentLogger, onFatal }));
   }
@@ -75,6 +78,7 @@ export class BrokerWorld {
     if (how === "kill") this.disk.kill();
     else this.disk.cutPower();
     this.clock.reset();
+    this.lives++;
   }
 
   /** Sends a request; its answer is in the result once it came. */

@@ -9,8 +9,7 @@ import { DeleteTopics } from "../../src/protocol/messages/20-delete-topics.ts";
 import { InitProducerId } from "../../src/protocol/messages/22-init-producer-id.ts";
 import { OffsetForLeaderEpoch } from "../../src/protocol/messages/23-offset-for-leader-epoch.ts";
 import type { Response } from "../../src/protocol/schema.ts";
-import { buildBatch } from "../../src/record/records.ts";
-import { records } from "../../src/record/records.ts";
+import { buildBatch, records } from "../../src/record/records.ts";
 import { BrokerWorld } from "./broker-world.ts";
 
 const TOPIC = "t";
@@ -28,7 +27,11 @@ async function create(world: BrokerWorld, numPartitions: number): Promise<void> 
   expect(created[0]!.errorCode).toBe(0);
 }
 
-const batchOf = (world: BrokerWorld, text: string, producer: { producerId: number; baseSequence: number } | null = null): Buffer =>
+const batchOf = (
+  world: BrokerWorld,
+  text: string,
+  producer: { producerId: number; baseSequence: number } | null = null,
+): Buffer =>
   buildBatch({
     records: [{ key: null, value: Buffer.from(text), timestampMs: world.clock.nowMs() }],
     ...(producer === null ? {} : { ...producer, producerEpoch: 0 }),
@@ -130,21 +133,31 @@ describe("produce", () => {
     const damaged = batchOf(world, "abc");
     damaged[damaged.length - 2]! ^= 1;
     expect(await codeOf(0, damaged)).toBe(2);
-    const unknownId = { acks: 1, timeoutMs: 1000, topicData: [{ topicId: "x".repeat(21) + "A", partitionData: [{ index: 0, records: null }] }] };
+    const unknownId = {
+      acks: 1,
+      timeoutMs: 1000,
+      topicData: [{ topicId: `${"x".repeat(21)}A`, partitionData: [{ index: 0, records: null }] }],
+    };
     expect(resultOf(await world.ask(Produce, unknownId, 13)).errorCode).toBe(100);
   });
 
   test("with acks=0 is silent, and closes the connection on an error", async () => {
     const world = await worldWithTopic();
     expect(produce(world, 0, batchOf(world, "a"), 0)).toMatchObject({ silent: true, response: null, dropped: null });
-    expect(produce(world, 9, batchOf(world, "a"), 0)).toMatchObject({ silent: false, response: null, dropped: expect.any(String) });
+    expect(produce(world, 9, batchOf(world, "a"), 0)).toMatchObject({
+      silent: false,
+      response: null,
+      dropped: expect.any(String),
+    });
   });
 
   test("a repeated idempotent batch has its first offset; a gap is refused; both across a power cut", async () => {
     const world = await worldWithTopic();
     const { producerId } = await world.ask(InitProducerId, { transactionalId: null, transactionTimeoutMs: 0 });
     const send = async (sequence: number) =>
-      resultOf(await world.ask(Produce, produceRequest(0, batchOf(world, `s${sequence}`, { producerId, baseSequence: sequence })), 12));
+      resultOf(
+        await world.ask(Produce, produceRequest(0, batchOf(world, `s${sequence}`, { producerId, baseSequence: sequence })), 12),
+      );
     for (const sequence of [0, 1, 2]) expect((await send(sequence)).baseOffset).toBe(sequence);
     expect(await send(1)).toMatchObject({ errorCode: 0, baseOffset: 1 });
     expect((await send(5)).errorCode).toBe(45);
@@ -161,7 +174,9 @@ describe("produce", () => {
     const world = await worldWithTopic();
     expect(resultOf(await world.ask(Produce, produceRequest(0, batchOf(world, "a")), 12)).errorCode).toBe(0);
     world.disk.capacityBytes = world.disk.usedBytes();
-    expect(resultOf(await world.ask(Produce, produceRequest(0, batchOf(world, "b")), 12)).errorCode).toBe(ErrorCode.KAFKA_STORAGE_ERROR);
+    expect(resultOf(await world.ask(Produce, produceRequest(0, batchOf(world, "b")), 12)).errorCode).toBe(
+      ErrorCode.KAFKA_STORAGE_ERROR,
+    );
     expect(valuesOf(await fetch(world, { offsets: { 0: 0 } }))).toEqual({ 0: ["a"] });
     world.disk.capacityBytes = Number.POSITIVE_INFINITY;
     expect(resultOf(await world.ask(Produce, produceRequest(0, batchOf(world, "c")), 12)).baseOffset).toBe(1);
@@ -242,7 +257,8 @@ describe("fetch sessions (KIP-227)", () => {
 
   test("serve in turn: what returned data goes to the end", async () => {
     const world = await worldWithTopic();
-    for (const index of [0, 1]) for (const text of ["a", "b"]) await world.ask(Produce, produceRequest(index, batchOf(world, text)), 12);
+    for (const index of [0, 1])
+      for (const text of ["a", "b"]) await world.ask(Produce, produceRequest(index, batchOf(world, text)), 12);
     const small = { maxBytes: 1 };
     const first = await fetch(world, { ...small, offsets: { 0: 0, 1: 0 }, session: [0, 0] });
     expect(valuesOf(first)).toEqual({ 0: ["a"], 1: [] });
@@ -306,7 +322,12 @@ describe("offsets", () => {
     }
     const find = async (timestamp: number, version = 11) => {
       const topics = [{ name: TOPIC, partitions: [{ partitionIndex: 0, timestamp }] }];
-      const { errorCode, offset, timestamp: found } = (await world.ask(ListOffsets, { replicaId: -1, isolationLevel: 0, topics }, version)).topics[0]!.partitions[0]!;
+      const {
+        errorCode,
+        offset,
+        timestamp: found,
+      } = (await world.ask(ListOffsets, { replicaId: -1, isolationLevel: 0, topics, timeoutMs: 1000 }, version)).topics[0]!
+        .partitions[0]!;
       return [errorCode, offset, found];
     };
     expect(await find(-1)).toEqual([0, 3, -1]);
@@ -326,7 +347,11 @@ describe("offsets", () => {
     await world.ask(Produce, produceRequest(0, batchOf(world, "a")), 12);
     const find = async (leaderEpoch: number, currentLeaderEpoch = -1) => {
       const topics = [{ topic: TOPIC, partitions: [{ partition: 0, currentLeaderEpoch, leaderEpoch }] }];
-      const { errorCode, leaderEpoch: epoch, endOffset } = (await world.ask(OffsetForLeaderEpoch, { topics })).topics[0]!.partitions[0]!;
+      const {
+        errorCode,
+        leaderEpoch: epoch,
+        endOffset,
+      } = (await world.ask(OffsetForLeaderEpoch, { topics })).topics[0]!.partitions[0]!;
       return [errorCode, epoch, endOffset];
     };
     expect(await find(0)).toEqual([0, 0, 1]);
@@ -354,8 +379,9 @@ async function surviveCuts(seed: number): Promise<void> {
       const text = `${cut}.${i} ${"x".repeat(world.random.int(200))}`;
       const asked = produce(world, index, batchOf(world, text));
       sent[index]!.push(text);
+      const life = world.lives;
       asked.ended.then(() => {
-        if (resultOf(asked.response).errorCode === 0) acknowledged[index]!.push(text);
+        if (life === world.lives && resultOf(asked.response).errorCode === 0) acknowledged[index]!.push(text);
       });
       if (world.random.chance(0.3)) await world.clock.advance(world.random.fraction() * 6);
     }
@@ -379,7 +405,9 @@ async function surviveCuts(seed: number): Promise<void> {
 async function readAll(world: BrokerWorld, index: number): Promise<string[]> {
   const found: string[] = [];
   for (;;) {
-    const values = valuesOf(await fetch(world, { offsets: { [index]: found.length }, maxWaitMs: 0, maxBytes: 3000 }))[index]!;
+    const response = await fetch(world, { offsets: { [index]: found.length }, maxWaitMs: 0, maxBytes: 3000 });
+    expect(response.responses[0]!.partitions[0]!.errorCode).toBe(0);
+    const values = valuesOf(response)[index]!;
     if (values.length === 0) return found;
     found.push(...values);
   }
