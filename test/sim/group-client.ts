@@ -128,9 +128,9 @@ export class SimClient {
     );
   }
 
-  /** Partitions in turn; a number tells two assignments of the same generation apart. */
+  /** Partitions in turn; the generation and a number tell assignments apart. */
   private assign(memberIds: readonly string[]): { memberId: string; assignment: Uint8Array }[] {
-    const mark = this.world.random(1_000_000_000);
+    const mark = `${this.generationId}.${this.world.random(1_000_000_000)}`;
     return memberIds.map((memberId, i) => {
       const mine = Array.from({ length: PARTITIONS }, (_, p) => p).filter((p) => p % memberIds.length === i);
       return { memberId, assignment: Buffer.from(`${mark}:${mine.join(",")}`) };
@@ -149,9 +149,10 @@ export class SimClient {
     this.heartbeat(this.life);
   }
 
-  /** One generation has one assignment, whoever hears of it and whenever. */
+  /** One generation has one assignment, its own, whoever hears of it and whenever. */
   private believe(mark: string): void {
     const key = `${this.groupId}/${this.generationId}`;
+    if (!mark.startsWith(`${this.generationId}.`)) throw new Error(`${key} was given the assignment ${mark}`);
     const before = this.world.told.get(key);
     if (before !== undefined && before !== mark) throw new Error(`${key} has two assignments, ${before} and ${mark}`);
     this.world.told.set(key, mark);

@@ -8,6 +8,7 @@ import type { GroupCommand, GroupReply } from "../../src/group/commands.ts";
 import type { GroupRecord, GroupSnapshot } from "../../src/group/durable.ts";
 import { GroupShard } from "../../src/group/shard.ts";
 import type { GroupConfig } from "../../src/group/turn.ts";
+import { SeededRandom } from "./seeded-random.ts";
 
 export type Unaddressed = GroupCommand extends infer C ? (C extends GroupCommand ? Omit<C, "ticket"> : never) : never;
 /** The reply, or null when the connection broke or the append failed: the client cannot know more. */
@@ -23,17 +24,6 @@ const CONFIG: GroupConfig = {
   groupMaxPendingMembers: 50,
   groupMaxMemberBytes: 1000,
 };
-
-/** A generator that gives the same numbers for the same seed (mulberry32). */
-export function randomFrom(seed: number): (below: number) => number {
-  let state = seed >>> 0;
-  return (below) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let x = Math.imul(state ^ (state >>> 15), state | 1);
-    x = (x + Math.imul(x ^ (x >>> 7), x | 61)) ^ x;
-    return Math.floor((((x ^ (x >>> 14)) >>> 0) / 4294967296) * below);
-  };
-}
 
 interface Caller {
   readonly heard: Heard;
@@ -66,7 +56,8 @@ export class GroupWorld {
   private held: { end: number; replies: readonly GroupReply[] }[] = [];
 
   constructor(seed: number) {
-    this.random = randomFrom(seed);
+    const source = new SeededRandom(seed);
+    this.random = (below) => source.int(below);
     this.start();
   }
 
@@ -158,7 +149,11 @@ export class GroupWorld {
     this.counts.steps++;
     const before = this.log.length;
     this.take(this.shard.step(command, this.nowMs));
-    if (command.kind === "commit" && this.log.length > before) this.counts.commits++;
+    if (command.kind !== "commit" || this.log.length === before) return;
+    this.counts.commits++;
+    const group = this.shard.groups.get(command.groupId)!;
+    if (group.generationId !== command.generationId || !group.members.has(command.memberId))
+      throw new Error(`${command.memberId} of generation ${command.generationId} committed in ${group.generationId}`);
   }
 
   private take(effects: Effects<GroupRecord, GroupReply>): void {
