@@ -18,6 +18,8 @@ export interface Address {
 export interface Kind<T> {
   /** What is allowed, as the end of "must be …". */
   readonly allowed: string;
+  /** What stands for a value in `--help`. */
+  readonly placeholder: string;
   /** Reads the text of an environment variable, a flag or a Kafka name. */
   parse(text: string): T | undefined;
   /** Reads a TOML value (integers are bigint); strict about its type. */
@@ -72,12 +74,13 @@ export function parseInteger(text: string): number | undefined {
 }
 
 /** A whole number from `min` to `max`, both allowed; `unit` is only for people. */
-export function integer(min: number, max: number, unit = ""): Kind<number> {
+export function integer(min: number, max: number, unit = "", placeholder = "NUMBER"): Kind<number> {
   const parse = (text: string): number | undefined => {
     const value = parseInteger(text);
     return value !== undefined && value >= min && value <= max ? value : undefined;
   };
   return {
+    placeholder,
     allowed: `a whole number${unit} from ${integerText(min)} to ${integerText(max)}`,
     parse,
     fromToml: (value) => (typeof value === "bigint" ? parse(String(value)) : undefined),
@@ -86,10 +89,12 @@ export function integer(min: number, max: number, unit = ""): Kind<number> {
   };
 }
 
-export const bytes = (min: number, max: number = Number.MAX_SAFE_INTEGER): Kind<number> => integer(min, max, " of bytes");
-export const milliseconds = (min: number, max: number = LONG_MAX): Kind<number> => integer(min, max, " of milliseconds");
+export const bytes = (min: number, max: number = Number.MAX_SAFE_INTEGER): Kind<number> =>
+  integer(min, max, " of bytes", "BYTES");
+export const milliseconds = (min: number, max: number = LONG_MAX): Kind<number> => integer(min, max, " of milliseconds", "MS");
 
 export const boolean: Kind<boolean> = {
+  placeholder: "true|false",
   allowed: "true or false",
   parse: (text) => (text === "true" ? true : text === "false" ? false : undefined),
   fromToml: (value) => (typeof value === "boolean" ? value : undefined),
@@ -101,6 +106,7 @@ export const boolean: Kind<boolean> = {
 export function oneOf<const W extends string>(...words: readonly W[]): Kind<W> {
   const parse = (text: string) => words.find((word) => word === text);
   return {
+    placeholder: words.join("|"),
     allowed: words.length === 1 ? `"${words[0]}"` : `one of ${words.map((word) => `"${word}"`).join(", ")}`,
     parse,
     fromToml: (value) => (typeof value === "string" ? parse(value) : undefined),
@@ -111,6 +117,7 @@ export function oneOf<const W extends string>(...words: readonly W[]): Kind<W> {
 
 /** A path of the file system, kept as it was written. */
 export const path: Kind<string> = {
+  placeholder: "PATH",
   allowed: "a path",
   parse: (text) => (text === "" || text.includes("\0") ? undefined : text),
   fromToml: (value) => (typeof value === "string" ? path.parse(value) : undefined),
@@ -130,6 +137,7 @@ export function parseAddress(text: string): Address | undefined {
 
 /** Where to listen. ":9092" is every address, port 0 any free port. */
 export const listenAddress: Kind<Address> = {
+  placeholder: "ADDRESS",
   allowed: 'an address with a port from 0 to 65535, such as "127.0.0.1:9092", "[::]:9092" or "0.0.0.0:9092"',
   parse(text) {
     const address = parseAddress(text);
@@ -142,6 +150,7 @@ export const listenAddress: Kind<Address> = {
 
 /** An address that others can connect to, or null ("") for none. Wildcards are refused, as Kafka does. */
 export const reachableAddress: Kind<Address | null> = {
+  placeholder: "ADDRESS",
   allowed: 'an address that clients can reach, with a port from 1 to 65535, such as "kafka.example.org:9092", or "" for none',
   parse(text) {
     if (text === "") return null;

@@ -141,10 +141,13 @@ export const serverOptions = {
     "A segment file of a partition is closed and a new one begun at this size.",
     ["log.segment.bytes"],
   ),
-  logSegmentMs: option("log.segment_ms", milliseconds(1), 7 * DAY_MS, "… or when its first record is this old.", [
-    "log.roll.ms",
-    scaled("log.roll.hours", HOUR_MS, "hours"),
-  ]),
+  logSegmentMs: option(
+    "log.segment_ms",
+    milliseconds(1),
+    7 * DAY_MS,
+    "A segment is also closed when its first record is this old.",
+    ["log.roll.ms", scaled("log.roll.hours", HOUR_MS, "hours")],
+  ),
   logSegmentJitterMs: option(
     "log.segment_jitter_ms",
     milliseconds(0),
@@ -353,6 +356,24 @@ export const serverOptions = {
     ["group.max.session.timeout.ms"],
   ),
   groupMaxSize: option("group.max_size", integer(1, INT_MAX), 10_000, "How many members a group may have.", ["group.max.size"]),
+  groupMaxGroupsPerPartition: option(
+    "group.max_groups_per_partition",
+    integer(1, INT_MAX),
+    100_000,
+    "How many groups one partition of __consumer_offsets may hold.",
+  ),
+  groupMaxPendingMembers: option(
+    "group.max_pending_members",
+    integer(1, INT_MAX),
+    10_000,
+    "How many member ids of one group may be given out and not used yet.",
+  ),
+  groupMaxMemberBytes: option(
+    "group.max_member_bytes",
+    bytes(1, INT_MAX),
+    1 * MIB,
+    "How much a member may say about itself (its subscription, for every assignor) when it joins.",
+  ),
 
   // [logging]
   logLevel: option(
