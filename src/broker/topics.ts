@@ -106,10 +106,9 @@ export class Topics {
 
   private async createInternal(name: string): Promise<TopicImage> {
     const [result] = await this.create([this.usual(name)], { validateOnly: false });
-    if (result!.error === null) return result!.topic;
-    const madeByOthers = this.image.topicByName(name);
-    if (madeByOthers === undefined) throw result!.error;
-    return madeByOthers;
+    const topic = this.image.topicByName(name); // ours, or one that somebody else made meanwhile
+    if (topic === undefined) throw result!.error ?? new KafkaError("UNKNOWN_TOPIC_OR_PARTITION", `${name} was deleted`);
+    return topic;
   }
 
   private createInBackground(wanted: readonly NewTopic[]): void {

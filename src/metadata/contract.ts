@@ -174,6 +174,15 @@ export function storeContract(name: string, make: MakeStore): void {
     expect(events([first!])[0]).toBeOneOf([["a=1"], ["resync"]]);
   });
 
+  check("a watch that begins long after is told to resync, by transactions and by bytes", async (store) => {
+    const before = applied(await store.txn([], [put("a", "0")]));
+    for (let n = 0; n < 8; n++) applied(await store.txn([], [{ put: "big", value: new Uint8Array(1024 * 1024) }]));
+    expect(await take(store.watch("", before), 5)).toEqual([{ type: "resync" }]);
+    const later = applied(await store.txn([], [put("a", "1")]));
+    await Promise.all(Array.from({ length: 2000 }, (_, n) => store.txn([], [put("a", `${n}`)])));
+    expect(await take(store.watch("", later), 5)).toEqual([{ type: "resync" }]);
+  });
+
   check("a watch sees its prefix only and skips transactions without it", async (store) => {
     const watch = store.watch("topics/", (await store.snapshot("")).rev);
     applied(await store.txn([], [put("config/a", "1")]));

@@ -10,6 +10,7 @@ import { type Clock, realClock } from "../io/clock.ts";
 import type { Disk } from "../io/disk.ts";
 import { type Random, realRandom } from "../io/random.ts";
 import { realDisk } from "../io/real-disk.ts";
+import type { Durability } from "../log/log.ts";
 import { DEFAULT_LOG_DIRECTORY_CONFIG, LogDirectory } from "../log/log-directory.ts";
 import { storeContract } from "./contract.ts";
 import { EmbeddedStore, METADATA_LOG_CONFIG, openEmbeddedStore } from "./embedded-store.ts";
@@ -27,7 +28,10 @@ const unexpected = (error: unknown): void => {
   throw error;
 };
 
-const openDirectory = ({ disk, clock, random, path, onFatal = unexpected }: Place): Promise<LogDirectory> =>
+const openDirectory = (
+  { disk, clock, random, path, onFatal = unexpected }: Place,
+  durability: Durability = "sync",
+): Promise<LogDirectory> =>
   LogDirectory.open({
     disk,
     clock,
@@ -35,7 +39,7 @@ const openDirectory = ({ disk, clock, random, path, onFatal = unexpected }: Plac
     path,
     logger: silentLogger,
     onFatal,
-    config: { ...DEFAULT_LOG_DIRECTORY_CONFIG, recoveryPointIntervalMs: 5 },
+    config: { ...DEFAULT_LOG_DIRECTORY_CONFIG, durability, recoveryPointIntervalMs: 5 },
   });
 
 storeContract("embedded store on a simulated disk", async () => {
@@ -140,6 +144,27 @@ describe("nothing is shown before it is durable", () => {
     expect(done.sort()).toEqual(["applied", "barrier", "conflict", "events", "snapshot of 1"]);
     await world.run(store.close());
     await watch;
+  });
+
+  test("also when the partitions of the broker count in the page cache", async () => {
+    const clock = new FakeClock();
+    const random = new SeededRandom(1);
+    const place = { disk: new FakeDisk({ random, clock }), clock, random, path: "/data" };
+    const logs = await clock.run(openDirectory(place, "page-cache"));
+    const opening = openEmbeddedStore({ logs, dataPath: "/data", ...place, logger: silentLogger, onFatal: unexpected });
+    const store = await clock.run(opening);
+    let done = false;
+    const txn = store.txn([], [put("a", "1")]).then(() => {
+      done = true;
+    });
+    await clock.advance(0);
+    expect(done).toBe(false);
+    await clock.run(txn);
+    place.disk.cutPower();
+    clock.reset();
+    const again = await clock.run(openDirectory(place, "page-cache"));
+    const reopened = openEmbeddedStore({ logs: again, dataPath: "/data", ...place, logger: silentLogger, onFatal: unexpected });
+    expect((await clock.run((await clock.run(reopened)).snapshot(""))).kvs.map((kv) => kv.key)).toEqual(["a"]);
   });
 
   test("transactions of one turn are durable together", async () => {

@@ -4,12 +4,16 @@
  */
 import type { KVEvent, Rev, WatchItem } from "./store.ts";
 
-/** Shown transactions kept for a watcher that begins in the past, and at most so many wait for one slow watcher. */
-const HISTORY_TXNS = 1024;
+/** At most so many transactions wait for one slow watcher. */
+const MAX_WAITING_TXNS = 1024;
+/** What is kept for a watcher that begins in the past. */
+const HISTORY_TXNS = 128;
+const HISTORY_BYTES = 4 * 1024 * 1024;
 
 interface Shown {
   readonly rev: Rev;
   readonly events: readonly KVEvent[];
+  readonly bytes: number;
 }
 
 class Watcher {
@@ -26,7 +30,7 @@ class Watcher {
     if (this.ended) return;
     const events = this.prefix === "" ? shown.events : shown.events.filter((event) => keyOfEvent(event).startsWith(this.prefix));
     if (events.length === 0) return;
-    if (this.queue.length >= HISTORY_TXNS) {
+    if (this.queue.length >= MAX_WAITING_TXNS) {
       this.resync();
     } else {
       this.queue.push({ type: "events", rev: shown.rev, events });
@@ -74,6 +78,7 @@ class Watcher {
 export class WatchHub {
   private readonly watchers = new Set<Watcher>();
   private readonly history: Shown[] = [];
+  private historyBytes = 0;
   /** The history holds every shown transaction later than this. */
   private historyAfter: Rev;
   private closed = false;
@@ -85,10 +90,17 @@ export class WatchHub {
 
   /** The next transaction, in the order of revisions. */
   show(rev: Rev, events: readonly KVEvent[]): void {
-    const shown = { rev, events };
+    const shown = { rev, events, bytes: events.reduce((sum, event) => sum + bytesOfEvent(event), 0) };
     this.history.push(shown);
-    if (this.history.length > HISTORY_TXNS) this.historyAfter = this.history.shift()!.rev;
+    this.historyBytes += shown.bytes;
+    while (this.history.length > HISTORY_TXNS || this.historyBytes > HISTORY_BYTES) this.forgetOldest();
     for (const watcher of this.watchers) watcher.offer(shown);
+  }
+
+  private forgetOldest(): void {
+    const { rev, bytes } = this.history.shift()!;
+    this.historyBytes -= bytes;
+    this.historyAfter = rev;
   }
 
   /** Begins now, not when it is first pulled. */
@@ -111,4 +123,5 @@ export class WatchHub {
   }
 }
 
+const bytesOfEvent = (event: KVEvent): number => (event.type === "put" ? event.kv.value.length : 0);
 const keyOfEvent = (event: KVEvent): string => (event.type === "put" ? event.kv.key : event.key);
