@@ -160,9 +160,10 @@ export class LogDirectory {
     if (this.opening >= this.config.recoveriesMax) await new Promise<void>((resolve) => this.waiting.push(resolve));
     this.opening++;
     try {
-      this.claim(name, directory, o.topicId);
       const durability = o.durability ?? this.config.durability;
-      const log = await openLog({ shared, directory, durability, wasCleanShutdown: this.lastCleanShutdown !== null }, o);
+      const wasCleanShutdown = this.lastCleanShutdown !== null;
+      const claim = () => this.claim(name, directory, o.topicId);
+      const log = await openLog({ shared, directory, durability, wasCleanShutdown, claim }, o);
       this.logs.add(log);
       return log;
     } finally {
@@ -206,22 +207,30 @@ export class LogDirectory {
     this.removeLater(to);
   }
 
-  /** Ends cleanly: a last round, everything that a clean start wants, the marker, the lock. Rejects after a failed sync. */
+  /** Ends cleanly: a last round, everything that a clean start wants, the marker, the lock. Rejects after a failed sync, or when the disk refuses. */
   async close(): Promise<void> {
     if (this.closed) return;
     this.closed = true;
     this.producerCheck?.cancel();
     this.removal?.cancel();
+    try {
+      await this.finish();
+    } finally {
+      this.lock.release();
+    }
+  }
+
+  private async finish(): Promise<void> {
     const { disk, dataPath, recoveryPoints } = this.shared;
     while (this.rounds.busy) await this.rounds.idle();
-    for (const log of this.logs) log.prepareClose();
+    let isClean = true;
+    for (const log of this.logs) if (!log.prepareClose()) isClean = false;
     do await this.rounds.idle();
     while (this.rounds.busy);
     await recoveryPoints.close();
     for (const log of this.logs) log.close();
     const marker = encodeVersionedText(CLEAN_SHUTDOWN_VERSION, { incarnation: this.incarnation });
-    await replaceFile(disk, `${dataPath}/${CLEAN_SHUTDOWN_FILE}`, marker);
-    this.lock.release();
+    if (isClean) await replaceFile(disk, `${dataPath}/${CLEAN_SHUTDOWN_FILE}`, marker);
   }
 
   private start(): void {

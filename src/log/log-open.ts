@@ -6,7 +6,7 @@ import { EPOCHS_FILE } from "./file-names.ts";
 import { CorruptLog } from "./index-recovery.ts";
 import { LeaderEpochs } from "./leader-epochs.ts";
 import { type Durability, Log, type LogConfig, type LogShared, makeSegment } from "./log.ts";
-import type { Handle } from "./open-files.ts";
+import type { OpenFile } from "./open-files.ts";
 import { recoverProducers, snapshotOffsets, snapshotPaths } from "./producer-recovery.ts";
 import { ProducerState } from "./producer-state.ts";
 import { type RecoveredSegments, type RecoveryContext, recoverSegments } from "./recovery.ts";
@@ -30,6 +30,8 @@ export interface OpenContext {
   readonly directory: string;
   readonly durability: Durability;
   readonly wasCleanShutdown: boolean;
+  /** Makes sure that what lies in the directory is this topic's. Throws DiskError. */
+  claim(): void;
 }
 
 /** Opens a log; one that cannot be used comes back with `offline` set. Rejects only after a failed sync. */
@@ -39,6 +41,7 @@ export async function openLog(context: OpenContext, o: OpenLogOptions): Promise<
   const epochs = new LeaderEpochs();
   const producers = new ProducerState(o.config);
   try {
+    context.claim();
     if (shared.disk.list(directory) === null) return emptyLog(context, o, recoveryPoint, epochs, producers);
     return await recoverLog(context, o, recoveryPoint, epochs, producers);
   } catch (error) {
@@ -178,21 +181,24 @@ async function rebuildEpochs(segments: readonly Segment[], epochs: LeaderEpochs)
 /** What recovery changed or found above the recovery point counts once it is on the disk: in the next round, with whatever else is dirty. */
 function syncRecovered(context: OpenContext, recovered: RecoveredSegments, point: RecoveryPoint | null): Promise<void> {
   const { shared, directory } = context;
-  const handles: Handle[] = [];
+  const { files: openFiles, disk } = shared;
+  const wanted: OpenFile[] = [];
   for (const segment of recovered.changed) {
-    handles.push(segment.hold());
-    if (segment !== recovered.segments.at(-1))
-      for (const index of [segment.offsetIndex, segment.timeIndex]) handles.push(shared.files.hold(index.file.openFile));
+    wanted.push(segment.log);
+    if (segment !== recovered.segments.at(-1)) wanted.push(segment.offsetIndex.file.openFile, segment.timeIndex.file.openFile);
   }
-  for (const offset of recovered.wasValidated ? snapshotOffsets(shared.disk, directory) : [])
-    for (const path of offset < (point?.offset ?? 0) ? [] : snapshotPaths(directory, offset))
-      if (shared.disk.exists(path)) handles.push(shared.files.holdOnce(path));
+  const snapshots = recovered.wasValidated
+    ? snapshotOffsets(disk, directory).filter((offset) => offset >= (point?.offset ?? 0))
+    : [];
+  const paths = snapshots.flatMap((offset) => snapshotPaths(directory, offset)).filter((path) => disk.exists(path));
+  const handles = openFiles.holdAll(wanted);
+  handles.push(...openFiles.holdOnce(paths));
   const files = handles.map((handle) => handle.file);
   return new Promise((resolve) => {
     shared.rounds.markDirty({
       beginRound: () => ({ files, directories: [directory, shared.dataPath] }),
       endRound() {
-        for (const handle of handles) shared.files.release(handle);
+        for (const handle of handles) openFiles.release(handle);
         resolve();
       },
     });

@@ -188,12 +188,13 @@ export class Log implements SyncedLog {
     if (this.durability === "sync") this.moveDurableEnd(offset, bytes);
   }
 
-  /** Writes what a clean start wants to find: indexes, producers. Marks the log dirty, so that a last round syncs it. */
-  prepareClose(): void {
-    if (this.offline !== null || this.active === undefined || !this.directoryExists) return;
-    this.attempt("the indexes", () => this.finishActive());
+  /** Writes what a clean start wants to find: indexes, producers. A last round syncs it. False if the indexes could not be written: the next start must not trust them. */
+  prepareClose(): boolean {
+    if (this.offline !== null || this.active === undefined || !this.directoryExists) return true;
+    const finished = this.attempt("the indexes", () => this.finishActive());
     if (this.snapshotOffset !== this.logEndOffset) this.attempt("a producer snapshot", () => this.takeSnapshot());
     this.sync.syncEverything();
+    return finished;
   }
 
   /** Closes all files. Appends and reads fail from now on. */
@@ -266,7 +267,7 @@ export class Log implements SyncedLog {
     try {
       if (this.tailIsTorn) this.removeTornTail();
       const segment = this.segmentFor(bytes.length, lastOffset, maxTimestampMs);
-      segment.writeFullIndexBlocks();
+      segment.prepareAppend();
       this.activeHandle ??= segment.hold("write");
       this.tailIsTorn = true;
       this.activeHandle.file.write(bytes, segment.size);
@@ -302,9 +303,9 @@ export class Log implements SyncedLog {
     } finally {
       file.close();
     }
-    const handle = this.shared.files.holdOnce(`${this.directory}/${PARTITION_METADATA_FILE}`);
+    const handles = this.shared.files.holdOnce([`${this.directory}/${PARTITION_METADATA_FILE}`]);
     this.directoryExists = true;
-    this.sync.include([handle], [this.shared.dataPath, this.directory]);
+    this.sync.include(handles, [this.shared.dataPath, this.directory]);
   }
 
   private addSegment(baseOffset: number): Segment {
@@ -341,7 +342,7 @@ export class Log implements SyncedLog {
     const offset = this.logEndOffset;
     if (this.snapshotOffset === offset) return;
     writeSnapshot(disk, this.directory, offset, this.producers);
-    const handles = snapshotPaths(this.directory, offset).map((path) => files.holdOnce(path));
+    const handles = files.holdOnce(snapshotPaths(this.directory, offset));
     this.sync.include(handles, [this.directory]);
     const old = this.snapshotOffset;
     if (old >= 0 && !this.segments.some((segment) => segment.baseOffset === old)) this.sync.discardSnapshot(old);
@@ -355,8 +356,7 @@ export class Log implements SyncedLog {
   }
 
   private holdIndexes(segment: Segment): Handle[] {
-    const { files } = this.shared;
-    return [files.hold(segment.offsetIndex.file.openFile), files.hold(segment.timeIndex.file.openFile)];
+    return this.shared.files.holdAll([segment.offsetIndex.file.openFile, segment.timeIndex.file.openFile]);
   }
 
   private afterAppend(): void {
@@ -377,12 +377,14 @@ export class Log implements SyncedLog {
   }
 
   /** For what may fail without harm: it is logged and done later, or never. */
-  private attempt(what: string, run: () => void): void {
+  private attempt(what: string, run: () => void): boolean {
     try {
       run();
+      return true;
     } catch (error) {
       if (!(error instanceof DiskError)) throw error;
       this.shared.logger.warn(`${what} could not be written`, { log: this.name, error: error.message });
+      return false;
     }
   }
 }

@@ -51,9 +51,17 @@ export class OpenFiles {
     return handle;
   }
 
-  /** Opens a file for one use: it is closed with its release. Throws DiskError. */
-  holdOnce(path: string): Handle {
-    return { file: this.disk.open(path, "read"), writable: false, owner: new OpenFile(path), holds: 1, retired: true };
+  /** Holds all or none of the files. Throws DiskError. */
+  holdAll(openFiles: readonly OpenFile[]): Handle[] {
+    return this.allOrNone(openFiles, (openFile) => this.hold(openFile));
+  }
+
+  /** Opens files for one use: they are closed with their release. All or none. Throws DiskError. */
+  holdOnce(paths: readonly string[]): Handle[] {
+    return this.allOrNone(paths, (path) => {
+      const file = this.disk.open(path, "read");
+      return { file, writable: false, owner: new OpenFile(path), holds: 1, retired: true };
+    });
   }
 
   release(handle: Handle): void {
@@ -70,6 +78,17 @@ export class OpenFiles {
     handle.retired = true;
     this.idle.delete(openFile);
     if (handle.holds === 0) handle.file.close();
+  }
+
+  private allOrNone<T>(from: readonly T[], hold: (one: T) => Handle): Handle[] {
+    const held: Handle[] = [];
+    try {
+      for (const one of from) held.push(hold(one));
+      return held;
+    } catch (error) {
+      for (const handle of held) this.release(handle);
+      throw error;
+    }
   }
 
   private handleOf(openFile: OpenFile, mode: "read" | "write" | "create"): Handle {

@@ -96,17 +96,13 @@ export class Segment {
     return batch.lastOffset - this.baseOffset > MAX_RELATIVE_OFFSET;
   }
 
-  /** Writes index blocks that are full, so that the entry of the next batch has room. Throws DiskError, with nothing changed. */
-  writeFullIndexBlocks(): void {
+  /** Everything that can fail before a batch is written: reads the last time entry, and makes room for new entries. Throws DiskError, with nothing changed. */
+  prepareAppend(): void {
+    this.max ??= this.timeIndex.lastEntry;
     if (this.offsetIndex.file.blockIsFull || this.timeIndex.file.blockIsFull) this.flushIndexes();
   }
 
-  /** Writes a batch at the end. Throws DiskError: then a part of it may be behind `size`, which `cutToSize` removes. */
-  write(bytes: Uint8Array): void {
-    this.files.use(this.log, "create").write(bytes, this.size);
-  }
-
-  /** Takes in the batch that `write` (or an earlier run) put at the end. */
+  /** Takes in the batch that now stands at the end of the file. Cannot fail after `prepareAppend`. */
   appended(batchBytes: number, lastOffset: number, maxTimestampMs: number, indexIntervalBytes: number): void {
     if (maxTimestampMs > this.maxTimestamp.timestampMs) this.max = { timestampMs: maxTimestampMs, offset: lastOffset };
     if (this.size === 0) this.firstTimestampMs = maxTimestampMs;

@@ -165,6 +165,7 @@ export class LogWorld {
 
   async stop(): Promise<void> {
     await this.clock.run(this.directory!.close());
+    expect(this.disk.openFiles).toBe(0);
     this.directory = null;
   }
 
