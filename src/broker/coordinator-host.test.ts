@@ -16,6 +16,7 @@ class Sum implements Coordinator<Command, number, Reply> {
   wakeAtMs = Number.POSITIVE_INFINITY;
   sum = 0;
   isLoaded = false;
+  isUnloaded = false;
   private parked: number[] = [];
   private rejections = 0;
 
@@ -43,6 +44,10 @@ class Sum implements Coordinator<Command, number, Reply> {
   loaded(): Fx {
     this.isLoaded = true;
     return { records: [], replies: [] };
+  }
+
+  unload(): void {
+    this.isUnloaded = true;
   }
 
   rejected(): Fx {
@@ -216,6 +221,7 @@ describe("loading", () => {
     rig.ask("c", {});
     await rig.settle();
     expect(rig.heard.at(-1)).toBe("c 7");
+    expect(rig.machines.map((machine) => machine.isUnloaded)).toEqual([true, false]);
   });
 
   test("a machine is not half loaded when the host closes meanwhile", async () => {
@@ -224,7 +230,7 @@ describe("loading", () => {
     rig.host.close();
     await rig.settle();
     expect(rig.heard).toEqual(["a NOT_COORDINATOR"]);
-    expect(rig.machines[0]!.isLoaded).toBe(false);
+    expect([rig.machines[0]!.isLoaded, rig.machines[0]!.isUnloaded]).toEqual([false, true]);
   });
 });
 
@@ -238,5 +244,6 @@ describe("closing", () => {
     expect(rig.heard.toSorted()).toEqual(["a NOT_COORDINATOR", "late NOT_COORDINATOR", "w NOT_COORDINATOR"]);
     rig.clock.advance(10_000);
     expect(rig.heard.length).toBe(3);
+    expect(rig.machines[0]!.isUnloaded).toBe(true);
   });
 });

@@ -29,6 +29,8 @@ export interface Coordinator<Command, Rec, Reply> extends Machine<Command, Rec, 
   loaded(nowMs: number): Effects<Rec, Reply>;
   /** The effects of the last step or tick could not be appended; their replies became errors. What follows from it must have no records. */
   rejected(effects: Effects<Rec, Reply>, nowMs: number): Effects<Rec, Reply>;
+  /** It will not be called again: what it shares with others is given back. */
+  unload(): void;
 }
 
 /** How the machine's records stand in the log. */
@@ -139,6 +141,7 @@ export class CoordinatorHost<Command extends Ticketed, Rec, Reply extends Ticket
     this.closed = true;
     this.alarm?.cancel();
     this.partition.unwatch(this);
+    this.machine?.unload();
     this.machine = null;
     this.queue = [];
     this.failAll(notCoordinator("this broker does not host it any more"));
@@ -250,17 +253,17 @@ export class CoordinatorHost<Command extends Ticketed, Rec, Reply extends Ticket
       return true;
     }
     this.loading = true;
-    this.load().then(
-      (machine) => this.begin(machine),
-      (error: unknown) => this.loadFailed(error),
+    const machine = this.o.create();
+    this.load(machine).then(
+      () => this.begin(machine),
+      (error: unknown) => this.loadFailed(machine, error),
     );
     return true;
   }
 
-  private async load(): Promise<Coordinator<Command, Rec, Reply>> {
+  private async load(machine: Coordinator<Command, Rec, Reply>): Promise<void> {
     const { log } = this.partition;
     const startedMs = this.o.clock.monotonicMs();
-    const machine = this.o.create();
     let offset = log.logStartOffset;
     let applied = 0;
     while (offset < log.logEndOffset) {
@@ -276,7 +279,6 @@ export class CoordinatorHost<Command extends Ticketed, Rec, Reply extends Ticket
     }
     const tookMs = Math.round(this.o.clock.monotonicMs() - startedMs);
     this.o.logger.info("coordinator loaded", { partition: log.name, records: applied, endOffset: offset, tookMs });
-    return machine;
   }
 
   private applyBatch(machine: Coordinator<Command, Rec, Reply>, bytes: Buffer, at: number): number {
@@ -292,7 +294,10 @@ export class CoordinatorHost<Command extends Ticketed, Rec, Reply extends Ticket
 
   private begin(machine: Coordinator<Command, Rec, Reply>): void {
     this.loading = false;
-    if (this.closed) return;
+    if (this.closed) {
+      machine.unload();
+      return;
+    }
     this.machine = machine;
     this.take(machine, machine.loaded(this.now(machine)));
     const { queue } = this;
@@ -301,8 +306,9 @@ export class CoordinatorHost<Command extends Ticketed, Rec, Reply extends Ticket
     this.arm(machine);
   }
 
-  private loadFailed(error: unknown): void {
+  private loadFailed(machine: Coordinator<Command, Rec, Reply>, error: unknown): void {
     this.loading = false;
+    machine.unload();
     this.loadAgainAtMs = this.o.clock.monotonicMs() + RELOAD_AFTER_MS;
     this.o.logger.error("a coordinator could not be loaded", { partition: this.partition.log.name, error: String(error) });
     this.queue = [];

@@ -3,6 +3,7 @@ import type { Logger } from "../base/logger.ts";
 import type { ServerConfig } from "../config/server-options.ts";
 import type { GroupCommand, GroupReply } from "../group/commands.ts";
 import type { GroupRecord } from "../group/durable.ts";
+import { GroupMemory } from "../group/memory.ts";
 import { decodeGroupRecord, encodeGroupRecord } from "../group/records.ts";
 import { GroupShard } from "../group/shard.ts";
 import type { GroupConfig } from "../group/turn.ts";
@@ -36,14 +37,15 @@ export type ReplyTo<K extends Kind> = Extract<GroupReply, { kind: K }>;
 
 /** Commands that may wait for one partition to be loaded. */
 const MAX_QUEUED = 10_000;
-/** Bounds of what clients can make a shard hold, where Kafka has none. */
-const OWN_LIMITS = { groupMaxGroupsPerPartition: 100_000, groupMaxPendingMembers: 10_000, groupMaxMemberBytes: 1024 * 1024 };
+/** What all groups may hold together; Kafka has no such bound. */
+const MAX_MEMORY_BYTES = 512 * 1024 * 1024;
 
 const codec = { encode: encodeGroupRecord, decode: decodeGroupRecord };
 
 export class GroupCoordinator {
   private readonly broker: GroupSurroundings;
   private readonly hosts = new Map<number, Host>();
+  private readonly memory = new GroupMemory(MAX_MEMORY_BYTES);
   private closed = false;
 
   constructor(broker: GroupSurroundings) {
@@ -110,7 +112,7 @@ export class GroupCoordinator {
       clock,
       deadlines,
       logger,
-      create: () => new GroupShard(groupConfig(config), logger),
+      create: () => new GroupShard(groupConfig(config), this.memory, logger),
       maxBatchBytes() {
         const { maxMessageBytes, segmentBytes } = broker.topicConfig(topicId);
         return Math.min(maxMessageBytes, segmentBytes);
@@ -125,7 +127,8 @@ function groupConfig(config: ServerConfig): GroupConfig {
   const { groupInitialRebalanceDelayMs, groupMinSessionTimeoutMs, groupMaxSessionTimeoutMs, groupMaxSize } = config;
   const { offsetMetadataMaxBytes } = config;
   const fromKafka = { groupInitialRebalanceDelayMs, groupMinSessionTimeoutMs, groupMaxSessionTimeoutMs, groupMaxSize };
-  return { ...fromKafka, offsetMetadataMaxBytes, ...OWN_LIMITS };
+  // What does not fit into a batch of __consumer_offsets could never become a generation.
+  return { ...fromKafka, offsetMetadataMaxBytes, groupMaxMemberBytes: config.messageMaxBytes };
 }
 
 /** Which partition of __consumer_offsets a group belongs to. Source: GroupCoordinatorService.partitionFor, Utils.abs. */

@@ -6,7 +6,8 @@ import { assert } from "../base/assert.ts";
 import { Alarm } from "./alarms.ts";
 import type { Protocol, Ticket } from "./commands.ts";
 import type { GroupSnapshot, MemberSnapshot } from "./durable.ts";
-import { type Due, Member, type MemberFacts, sameBytes } from "./member.ts";
+import { type Due, Member, type MemberFacts, protocolBytes, sameBytes } from "./member.ts";
+import { GROUP_BYTES, type GroupMemory, MEMBER_BYTES, PENDING_BYTES, textBytes } from "./memory.ts";
 
 /**
  * Kafka's names. Empty: no members. PreparingRebalance: joins are collected and parked. CompletingRebalance: all know the
@@ -32,7 +33,7 @@ export class Group {
   leaderId: string | null = null;
   /** In the order they came, by member id. */
   readonly members = new Map<string, Member>();
-  /** Member ids that were given out and have not joined yet (KIP-394). */
+  /** Member ids that were given out and have not joined yet (KIP-394). Changed by `expect` and `stopExpecting`. */
   readonly pending = new Map<string, Alarm<Due>>();
   /** Member ids of this generation that have not asked for their assignment yet. */
   readonly unsynced = new Set<string>();
@@ -49,9 +50,18 @@ export class Group {
   private readonly memberIdByInstance = new Map<string, string>();
   private readonly supporters = new Map<string, number>();
   private parkedJoins = 0;
+  private readonly memory: GroupMemory;
+  private heldBytes = 0;
 
-  constructor(id: string) {
+  constructor(id: string, memory: GroupMemory) {
     this.id = id;
+    this.memory = memory;
+    this.hold(GROUP_BYTES + textBytes(id));
+  }
+
+  /** It is not used any more: its memory is others'. */
+  release(): void {
+    this.hold(-this.heldBytes);
   }
 
   become(state: GroupState, wallMs: number): void {
@@ -93,6 +103,7 @@ export class Group {
     this.members.set(member.memberId, member);
     if (member.instanceId !== null) this.memberIdByInstance.set(member.instanceId, member.memberId);
     this.count(member.protocols, 1);
+    this.hold(fixedBytes(member));
     this.leaderId ??= member.memberId;
     return member;
   }
@@ -103,6 +114,7 @@ export class Group {
     assert(this.members.delete(member.memberId), `group ${this.id}: ${member.memberId} is no member`);
     if (member.instanceId !== null) this.memberIdByInstance.delete(member.instanceId);
     this.count(member.protocols, -1);
+    this.hold(-fixedBytes(member) - member.assignment.length);
     this.unsynced.delete(member.memberId);
     if (this.leaderId === member.memberId) this.leaderId = this.members.keys().next().value ?? null;
   }
@@ -121,12 +133,35 @@ export class Group {
     this.count(protocols, 1);
   }
 
+  /** The assignment is the group's from now on. */
+  assign(member: Member, assignment: Uint8Array): void {
+    this.hold(assignment.length - member.assignment.length);
+    member.assignment = assignment;
+  }
+
+  /** Keeps a member id that was given out. */
+  expect(memberId: string): Alarm<Due> {
+    const alarm = new Alarm<Due>({ kind: "pending", group: this, memberId });
+    this.pending.set(memberId, alarm);
+    this.hold(PENDING_BYTES + textBytes(memberId));
+    return alarm;
+  }
+
+  /** Its alarm, for the caller to clear; undefined if the id is not a pending one. */
+  stopExpecting(memberId: string): Alarm<Due> | undefined {
+    const alarm = this.pending.get(memberId);
+    if (alarm !== undefined) this.hold(-PENDING_BYTES - textBytes(memberId));
+    this.pending.delete(memberId);
+    return alarm;
+  }
+
   /** Gives a static member a new id; everything else stays. The caller has answered its parked calls. */
   rename(member: Member, memberId: string): void {
     assert(member.instanceId !== null, `group ${this.id}: only static members are renamed`);
     const wasLeader = this.leaderId === member.memberId;
     this.members.delete(member.memberId);
     this.unsynced.delete(member.memberId);
+    this.hold(textBytes(memberId) - textBytes(member.memberId));
     member.memberId = memberId;
     this.members.set(memberId, member);
     this.memberIdByInstance.set(member.instanceId, memberId);
@@ -187,14 +222,20 @@ export class Group {
     if (known === null || !sameBytes(known, subscription)) this.offer(member, protocols);
     member.sessionTimeoutMs = snapshot.sessionTimeoutMs;
     member.rebalanceTimeoutMs = snapshot.rebalanceTimeoutMs;
-    member.assignment = assignment;
+    this.assign(member, assignment);
   }
 
   private isSupportedByAll(protocolName: string): boolean {
     return (this.supporters.get(protocolName) ?? 0) === this.members.size;
   }
 
+  private hold(bytes: number): void {
+    this.heldBytes += bytes;
+    this.memory.heldBytes += bytes;
+  }
+
   private count(protocols: readonly Protocol[], change: 1 | -1): void {
+    this.hold(change * protocolBytes(protocols));
     for (const { name } of protocols) {
       const count = (this.supporters.get(name) ?? 0) + change;
       if (count === 0) this.supporters.delete(name);
@@ -202,3 +243,7 @@ export class Group {
     }
   }
 }
+
+/** Of a member, but for its protocols and its assignment. */
+const fixedBytes = ({ memberId, instanceId, clientId, clientHost }: Member): number =>
+  MEMBER_BYTES + textBytes(memberId, instanceId, clientId, clientHost);

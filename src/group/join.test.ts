@@ -228,15 +228,34 @@ describe("refusals", () => {
     ]);
   });
 
-  test("of more ids than may be given out, and of more groups than a shard may hold", () => {
-    const s = new Scenario({ groupMaxPendingMembers: 2, groupMaxGroupsPerPartition: 2 });
-    s.join("A").join("B").join("C");
-    expect(s.heard()[2]).toBe("C < join GROUP_MAX_SIZE_REACHED id=");
+  test("of what would be held beyond the bound of all groups together", () => {
+    const s = Scenario.stable(["A"]);
+    s.memory.heldBytes = s.memory.limitBytes - 500;
+    s.join("B").join("A", { protocols: `range:${"x".repeat(400)}` });
+    expect(s.heard()).toEqual([
+      "B < join GROUP_MAX_SIZE_REACHED id=",
+      `A < join gen=2 consumer/range id=A-1 leader=A-1 A-1(${"x".repeat(400)})`,
+    ]);
     s.groupId = "h";
-    s.join("D");
-    s.groupId = "i";
-    s.join("E").commit("E", [{ offset: 1 }]);
-    expect(s.heard().slice(1)).toEqual(["E < join GROUP_MAX_SIZE_REACHED id=", "E < commit INVALID_COMMIT_OFFSET_SIZE"]);
+    s.join("C").commit("C", [{ offset: 1 }], { memberId: "", generationId: -1 });
+    expect(s.heard()).toEqual(["C < join GROUP_MAX_SIZE_REACHED id=", "C < commit INVALID_COMMIT_OFFSET_SIZE"]);
+  });
+
+  test("whatever is held is given back", () => {
+    const s = new Scenario();
+    s.join("A")
+      .join("B", { instanceId: "i" })
+      .join("B", { instanceId: "i", memberId: "", protocols: "range:other" })
+      .join("A")
+      .join("C");
+    s.at(6000).sync("B", "A-1=a i-3=b", { instanceId: "i" }).leave("A").at(100_000);
+    s.commit("D", [{ offset: 5, metadata: "m" }, { partition: 1 }], { memberId: "", generationId: -1 });
+    s.commit("D", [{ offset: 6, metadata: "longer" }], { memberId: "", generationId: -1 });
+    expect(s.shard.groups.get("g")!.state).toBe("Empty");
+    const kept = s.memory.heldBytes;
+    expect(s.restarted().memory.heldBytes).toBe(kept);
+    s.shard.unload();
+    expect([kept > 0, s.memory.heldBytes]).toEqual([true, 0]);
   });
 });
 

@@ -6,6 +6,7 @@ import { ErrorCode } from "../protocol/errors.ts";
 import type { JoinCommand } from "./commands.ts";
 import type { Group } from "./group.ts";
 import { type Member, ownProtocols, protocolBytes } from "./member.ts";
+import { MEMBER_BYTES } from "./memory.ts";
 import {
   addPending,
   answerParkedSync,
@@ -55,7 +56,7 @@ const newMemberId = ({ instanceId, clientId, uuid }: JoinCommand): string => `${
 export function join(turn: Turn, group: Group, command: JoinCommand): void {
   const { ticket, memberId, instanceId } = command;
   const member = group.member(memberId);
-  if (!hasRoomFor(turn, group, member)) {
+  if (!hasRoomFor(turn, group, member) || !turn.memory.hasRoomFor(addedBytes(command, member))) {
     if (member !== undefined) removeMember(turn, group, member);
     removePending(turn, group, memberId);
     turn.refuseJoin(ticket, ErrorCode.GROUP_MAX_SIZE_REACHED, "");
@@ -73,6 +74,10 @@ export function join(turn: Turn, group: Group, command: JoinCommand): void {
     else rejoin(turn, group, command, member!);
   }
 }
+
+/** What this join would make us hold more than now. */
+const addedBytes = ({ protocols }: JoinCommand, member: Member | undefined): number =>
+  protocolBytes(protocols) + (member === undefined ? MEMBER_BYTES : -protocolBytes(member.protocols));
 
 /**
  * Members count while they wait to join rather than when they are known: a group that is over a lowered limit gets below it
@@ -95,8 +100,6 @@ function joinWithoutId(turn: Turn, group: Group, command: JoinCommand): void {
     else replaceStatic(turn, group, command, current, memberId);
   } else if (!command.mustKnowMemberId) {
     addMember(turn, group, command, memberId);
-  } else if (group.pending.size >= turn.config.groupMaxPendingMembers) {
-    turn.refuseJoin(ticket, ErrorCode.GROUP_MAX_SIZE_REACHED, "");
   } else {
     // KIP-394: the client learns its id first, so that its retries do not become more members.
     addPending(turn, group, memberId, command.sessionTimeoutMs);

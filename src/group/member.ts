@@ -3,6 +3,7 @@ import type { Alarm } from "./alarms.ts";
 import type { Protocol, Ticket } from "./commands.ts";
 import type { MemberSnapshot } from "./durable.ts";
 import type { Group } from "./group.ts";
+import { textBytes } from "./memory.ts";
 
 /** What an alarm of a shard is about. A pending member has an id but has not joined with it yet. */
 export type Due =
@@ -34,10 +35,11 @@ export class Member {
   readonly protocolType: string;
   rebalanceTimeoutMs: number;
   sessionTimeoutMs: number;
-  /** Without two of one name. Changed through the group, which counts who supports what. */
+  /** Without two of one name. Changed by `Group.offer`. */
   protocols: readonly Protocol[];
+  /** Changed by `Group.assign`. */
   assignment: Uint8Array = NO_ASSIGNMENT;
-  /** The JoinGroup that waits for the others. */
+  /** The JoinGroup that waits for the others. Changed by `Group.parkJoin`. */
   parkedJoin: Ticket | null = null;
   /** The SyncGroup that waits for the leader's. */
   parkedSync: Ticket | null = null;
@@ -103,4 +105,4 @@ export function withoutRepeats(protocols: readonly Protocol[]): readonly Protoco
 
 /** Roughly what the protocols of a request would hold in memory. */
 export const protocolBytes = (protocols: readonly Protocol[]): number =>
-  protocols.reduce((sum, { name, metadata }) => sum + name.length + metadata.length, 0);
+  protocols.reduce((sum, { name, metadata }) => sum + textBytes(name) + metadata.length, 0);

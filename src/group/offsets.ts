@@ -3,6 +3,7 @@ import { ErrorCode } from "../protocol/errors.ts";
 import type { CommitCommand, CommitItem, FetchCommand, FetchedPartition, FetchReply } from "./commands.ts";
 import type { CommittedOffset } from "./durable.ts";
 import type { Group } from "./group.ts";
+import { GROUP_BYTES, type GroupMemory, OFFSET_BYTES, textBytes } from "./memory.ts";
 import { memberError, startSession } from "./rebalance.ts";
 import type { Turn } from "./turn.ts";
 
@@ -14,6 +15,17 @@ type TopicOffsets = Map<number, CommittedOffset>;
 /** By group, topic name and partition. Nothing empty is kept. */
 export class Offsets {
   private readonly byGroup = new Map<string, Map<string, TopicOffsets>>();
+  private readonly memory: GroupMemory;
+  private heldBytes = 0;
+
+  constructor(memory: GroupMemory) {
+    this.memory = memory;
+  }
+
+  /** They are not used any more: their memory is others'. */
+  release(): void {
+    this.hold(-this.heldBytes);
+  }
 
   has(groupId: string): boolean {
     return this.byGroup.has(groupId);
@@ -30,6 +42,7 @@ export class Offsets {
   set(groupId: string, topic: string, partition: number, value: CommittedOffset): void {
     const topics = this.byGroup.get(groupId) ?? new Map<string, TopicOffsets>();
     const partitions = topics.get(topic) ?? new Map<number, CommittedOffset>();
+    this.hold(offsetBytes(value) - offsetBytes(partitions.get(partition)));
     this.byGroup.set(groupId, topics.set(topic, partitions.set(partition, value)));
   }
 
@@ -37,18 +50,27 @@ export class Offsets {
     const topics = this.byGroup.get(groupId);
     const partitions = topics?.get(topic);
     if (topics === undefined || partitions === undefined) return;
+    this.hold(-offsetBytes(partitions.get(partition)));
     partitions.delete(partition);
     if (partitions.size === 0) topics.delete(topic);
     if (topics.size === 0) this.byGroup.delete(groupId);
   }
+
+  private hold(bytes: number): void {
+    this.heldBytes += bytes;
+    this.memory.heldBytes += bytes;
+  }
 }
+
+const offsetBytes = (value: CommittedOffset | undefined): number =>
+  value === undefined ? 0 : OFFSET_BYTES + textBytes(value.metadata);
 
 const NO_TOPICS: ReadonlyMap<string, TopicOffsets> = new Map();
 
-/** OffsetCommit: all items that can be kept are written as one batch. `hasRoom` is whether an unknown group may become known. */
-export function commit(turn: Turn, group: Group | undefined, command: CommitCommand, hasRoom: boolean): void {
+/** OffsetCommit: all items that can be kept are written as one batch. */
+export function commit(turn: Turn, group: Group | undefined, offsets: Offsets, command: CommitCommand): void {
   const { ticket, items } = command;
-  const errorCode = commitError(group, command, hasRoom);
+  const errorCode = commitError(group, command);
   if (errorCode !== null) {
     turn.replies.push({ kind: "commit", ticket, errorCodes: items.map(() => errorCode) });
     return;
@@ -56,12 +78,16 @@ export function commit(turn: Turn, group: Group | undefined, command: CommitComm
   // A commit shows that a member lives.
   const member = group?.member(command.memberId);
   if (member !== undefined && group!.state !== "CompletingRebalance") startSession(turn, member);
+  let added = group === undefined ? GROUP_BYTES : 0;
   const errorCodes = items.map((item) => {
+    const { topic, partition } = item;
     // Kafka measures characters too, whatever the option's name says.
     if (item.metadata !== null && item.metadata.length > turn.config.offsetMetadataMaxBytes)
       return ErrorCode.OFFSET_METADATA_TOO_LARGE;
-    const { topic, partition } = item;
-    turn.records.push({ kind: "offset", groupId: command.groupId, topic, partition, value: committed(turn, command, item) });
+    const value = committed(turn, command, item);
+    added += offsetBytes(value) - offsetBytes(offsets.get(command.groupId, topic, partition));
+    if (!turn.memory.hasRoomFor(added)) return ErrorCode.INVALID_COMMIT_OFFSET_SIZE;
+    turn.records.push({ kind: "offset", groupId: command.groupId, topic, partition, value });
     return ErrorCode.NONE;
   });
   turn.replies.push({ kind: "commit", ticket, errorCodes });
@@ -74,11 +100,11 @@ function committed(turn: Turn, command: CommitCommand, item: CommitItem): Commit
 }
 
 /** Source: ClassicGroup.validateOffsetCommit. */
-function commitError(group: Group | undefined, command: CommitCommand, hasRoom: boolean): number | null {
+function commitError(group: Group | undefined, command: CommitCommand): number | null {
   const { memberId, instanceId, generationId } = command;
   if (group === undefined) {
     // Clients that only keep offsets here, and admin tools, make a "simple" group with their first commit.
-    if (generationId < 0) return hasRoom ? null : ErrorCode.INVALID_COMMIT_OFFSET_SIZE;
+    if (generationId < 0) return null;
     return command.knowsGroupIdNotFound ? ErrorCode.GROUP_ID_NOT_FOUND : ErrorCode.ILLEGAL_GENERATION;
   }
   if (generationId < 0 && group.state === "Empty") return null;

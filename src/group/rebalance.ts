@@ -4,10 +4,9 @@
  */
 import { assert } from "../base/assert.ts";
 import { ErrorCode } from "../protocol/errors.ts";
-import { Alarm } from "./alarms.ts";
 import type { JoinReply, Ticket } from "./commands.ts";
 import type { Group } from "./group.ts";
-import { type Due, type Member, NO_ASSIGNMENT } from "./member.ts";
+import { type Member, NO_ASSIGNMENT } from "./member.ts";
 import type { Turn } from "./turn.ts";
 
 /** A new member waits at most so long for its first generation: its client may have gone away, and nobody would know. */
@@ -17,7 +16,7 @@ export const NEW_MEMBER_JOIN_TIMEOUT_MS = 300_000;
 export function prepareRebalance(turn: Turn, group: Group, reason: string): void {
   assert(group.state !== "PreparingRebalance", `group ${group.id} already collects joins`);
   for (const member of group.members.values()) {
-    if (group.state === "CompletingRebalance") member.assignment = NO_ASSIGNMENT;
+    if (group.state === "CompletingRebalance") group.assign(member, NO_ASSIGNMENT);
     answerParkedSync(turn, member, ErrorCode.REBALANCE_IN_PROGRESS);
   }
   group.unsynced.clear();
@@ -176,16 +175,12 @@ function completeJoinIfNobodyMissing(turn: Turn, group: Group): void {
 
 /** Keeps a new member id for the client to join with; it is forgotten after a session's time. */
 export function addPending(turn: Turn, group: Group, memberId: string, sessionTimeoutMs: number): void {
-  const alarm = new Alarm<Due>({ kind: "pending", group, memberId });
-  group.pending.set(memberId, alarm);
-  turn.wake(alarm, sessionTimeoutMs);
+  turn.wake(group.expect(memberId), sessionTimeoutMs);
 }
 
 export function removePending(turn: Turn, group: Group, memberId: string): void {
-  const alarm = group.pending.get(memberId);
-  if (alarm === undefined) return;
-  turn.alarms.clear(alarm);
-  group.pending.delete(memberId);
+  const alarm = group.stopExpecting(memberId);
+  if (alarm !== undefined) turn.alarms.clear(alarm);
 }
 
 /** Takes a member out. Calls of its own that still wait are told that it is unknown, so that a live client joins anew. */

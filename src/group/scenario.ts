@@ -7,6 +7,7 @@ import type { Effects } from "../base/machine.ts";
 import { errorName } from "../protocol/errors.ts";
 import type { CommitItem, FetchCommand, GroupCommand, GroupReply, JoinCommand, LeaveCommand } from "./commands.ts";
 import type { GroupRecord } from "./durable.ts";
+import { GroupMemory } from "./memory.ts";
 import { ANY_TOPIC_ID } from "./offsets.ts";
 import { GroupShard } from "./shard.ts";
 import type { GroupConfig } from "./turn.ts";
@@ -20,8 +21,6 @@ export const TEST_CONFIG: GroupConfig = {
   groupMaxSessionTimeoutMs: 1_800_000,
   groupMaxSize: 100,
   offsetMetadataMaxBytes: 4096,
-  groupMaxGroupsPerPartition: 10,
-  groupMaxPendingMembers: 20,
   groupMaxMemberBytes: 1000,
 };
 
@@ -35,6 +34,7 @@ interface Client {
 
 export class Scenario {
   readonly shard: GroupShard;
+  readonly memory = new GroupMemory(1_000_000);
   /** All that was appended so far. */
   readonly log: GroupRecord[] = [];
   /** When set, appends fail and the callers hear "append failed". */
@@ -48,7 +48,7 @@ export class Scenario {
   private uuids = 0;
 
   constructor(config: Partial<GroupConfig> = {}, log: readonly GroupRecord[] = []) {
-    this.shard = new GroupShard({ ...TEST_CONFIG, ...config }, silentLogger);
+    this.shard = new GroupShard({ ...TEST_CONFIG, ...config }, this.memory, silentLogger);
     this.shard.wallOffsetMs = WALL_AT_ZERO_MS;
     for (const record of log) {
       this.log.push(record);

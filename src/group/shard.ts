@@ -14,6 +14,7 @@ import { Group } from "./group.ts";
 import { join, refuseInvalidJoin } from "./join.ts";
 import { heartbeat, leave } from "./leave.ts";
 import type { Due } from "./member.ts";
+import { GROUP_BYTES, type GroupMemory } from "./memory.ts";
 import { commit, fetchOffsets, Offsets } from "./offsets.ts";
 import { joinTimeIsUp, pendingTimeIsUp, prepareRebalance, sessionIsOver, startSession, syncTimeIsUp } from "./rebalance.ts";
 import { sync } from "./sync.ts";
@@ -23,11 +24,19 @@ export class GroupShard implements Machine<GroupCommand, GroupRecord, GroupReply
   /** What to add to nowMs to get the wall clock; an input, set by the host before a call when the clocks drift apart. */
   wallOffsetMs = 0;
   readonly groups = new Map<string, Group>();
-  readonly offsets = new Offsets();
+  readonly offsets: Offsets;
   private readonly shop: Shop;
 
-  constructor(config: GroupConfig, logger: Logger) {
-    this.shop = { config, logger, alarms: new Alarms<Due>() };
+  constructor(config: GroupConfig, memory: GroupMemory, logger: Logger) {
+    this.shop = { config, memory, logger, alarms: new Alarms<Due>() };
+    this.offsets = new Offsets(memory);
+  }
+
+  /** It is not used any more: gives its memory back. */
+  unload(): void {
+    for (const group of this.groups.values()) group.release();
+    this.groups.clear();
+    this.offsets.release();
   }
 
   get wakeAtMs(): number {
@@ -51,7 +60,7 @@ export class GroupShard implements Machine<GroupCommand, GroupRecord, GroupReply
         leave(turn, group, command);
         break;
       case "commit":
-        commit(turn, group, command, this.hasRoomForAGroup);
+        commit(turn, group, this.offsets, command);
         break;
       case "fetch":
         fetchOffsets(turn, this.offsets, command);
@@ -83,7 +92,7 @@ export class GroupShard implements Machine<GroupCommand, GroupRecord, GroupReply
         this.offsets.set(groupId, topic, partition, value);
       }
     } else if (record.value === null) {
-      this.groups.delete(groupId);
+      this.forget(groupId);
     } else {
       this.groupFor(groupId).install(record.value);
     }
@@ -117,16 +126,12 @@ export class GroupShard implements Machine<GroupCommand, GroupRecord, GroupReply
     const { ticket, memberId, groupId } = command;
     if (group !== undefined) join(turn, group, command);
     else if (memberId !== "") turn.refuseJoin(ticket, ErrorCode.UNKNOWN_MEMBER_ID, memberId);
-    else if (!this.hasRoomForAGroup) turn.refuseJoin(ticket, ErrorCode.GROUP_MAX_SIZE_REACHED, "");
+    else if (!turn.memory.hasRoomFor(GROUP_BYTES)) turn.refuseJoin(ticket, ErrorCode.GROUP_MAX_SIZE_REACHED, "");
     else join(turn, this.groupFor(groupId), command);
   }
 
-  private get hasRoomForAGroup(): boolean {
-    return this.groups.size < this.shop.config.groupMaxGroupsPerPartition;
-  }
-
   private groupFor(groupId: string): Group {
-    const group = this.groups.get(groupId) ?? new Group(groupId);
+    const group = this.groups.get(groupId) ?? new Group(groupId, this.shop.memory);
     this.groups.set(groupId, group);
     return group;
   }
@@ -144,6 +149,11 @@ export class GroupShard implements Machine<GroupCommand, GroupRecord, GroupReply
   private forgetIfVoid(groupId: string): void {
     const group = this.groups.get(groupId);
     if (group === undefined || group.state !== "Empty" || group.isPersisted) return;
-    if (group.members.size === 0 && group.pending.size === 0 && !this.offsets.has(groupId)) this.groups.delete(groupId);
+    if (group.members.size === 0 && group.pending.size === 0 && !this.offsets.has(groupId)) this.forget(groupId);
+  }
+
+  private forget(groupId: string): void {
+    this.groups.get(groupId)?.release();
+    this.groups.delete(groupId);
   }
 }

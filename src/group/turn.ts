@@ -5,6 +5,7 @@ import type { Alarm, Alarms } from "./alarms.ts";
 import type { GroupReply, Ticket } from "./commands.ts";
 import type { GroupRecord } from "./durable.ts";
 import type { Due } from "./member.ts";
+import type { GroupMemory } from "./memory.ts";
 
 /** The broker's settings for groups, and the bounds of what clients can make a shard hold. Kafka's names where it has them. */
 export interface GroupConfig {
@@ -16,10 +17,6 @@ export interface GroupConfig {
   readonly groupMaxSize: number;
   /** In characters, as Kafka counts. */
   readonly offsetMetadataMaxBytes: number;
-  /** Groups of one shard. */
-  readonly groupMaxGroupsPerPartition: number;
-  /** Member ids of one group that were given out and not used yet. */
-  readonly groupMaxPendingMembers: number;
   /** What the protocols of one JoinGroup may hold. */
   readonly groupMaxMemberBytes: number;
 }
@@ -27,12 +24,14 @@ export interface GroupConfig {
 /** What the turns of one shard share. */
 export interface Shop {
   readonly config: GroupConfig;
+  readonly memory: GroupMemory;
   readonly logger: Logger;
   readonly alarms: Alarms<Due>;
 }
 
 export class Turn implements Effects<GroupRecord, GroupReply> {
   readonly config: GroupConfig;
+  readonly memory: GroupMemory;
   readonly logger: Logger;
   readonly alarms: Alarms<Due>;
   /** In the clock of deadlines. */
@@ -46,6 +45,7 @@ export class Turn implements Effects<GroupRecord, GroupReply> {
 
   constructor(shop: Shop, nowMs: number, wallMs: number) {
     this.config = shop.config;
+    this.memory = shop.memory;
     this.logger = shop.logger;
     this.alarms = shop.alarms;
     this.nowMs = nowMs;

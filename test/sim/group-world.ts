@@ -6,6 +6,7 @@ import { silentLogger } from "../../src/base/logger.ts";
 import type { Effects } from "../../src/base/machine.ts";
 import type { GroupCommand, GroupReply } from "../../src/group/commands.ts";
 import type { GroupRecord, GroupSnapshot } from "../../src/group/durable.ts";
+import { GroupMemory } from "../../src/group/memory.ts";
 import { GroupShard } from "../../src/group/shard.ts";
 import type { GroupConfig } from "../../src/group/turn.ts";
 import { SeededRandom } from "./seeded-random.ts";
@@ -20,8 +21,6 @@ const CONFIG: GroupConfig = {
   groupMaxSessionTimeoutMs: 60_000,
   groupMaxSize: 8,
   offsetMetadataMaxBytes: 100,
-  groupMaxGroupsPerPartition: 10,
-  groupMaxPendingMembers: 50,
   groupMaxMemberBytes: 1000,
 };
 
@@ -121,7 +120,7 @@ export class GroupWorld {
 
   /** What a machine is that has only seen the log. */
   replayed(): GroupShard {
-    const shard = new GroupShard(CONFIG, silentLogger);
+    const shard = new GroupShard(CONFIG, new GroupMemory(10_000_000), silentLogger);
     for (const record of this.log) shard.apply(record);
     return shard;
   }
