@@ -1,0 +1,96 @@
+/** A whole broker with its listeners: from the configuration to clients being served, and back. */
+import type { Logger } from "../base/logger.ts";
+import { Broker } from "../broker/broker.ts";
+import type { ServerConfig } from "../config/server-options.ts";
+import type { Handler } from "../handlers/handler.ts";
+import { handlers } from "../handlers/index.ts";
+import type { Clock } from "../io/clock.ts";
+import type { Disk } from "../io/disk.ts";
+import { type Net, realNet } from "../io/net.ts";
+import { openFilesLimit } from "../io/process-limits.ts";
+import type { Random } from "../io/random.ts";
+import { Frontend } from "./frontend.ts";
+
+export interface ServerOptions {
+  readonly config: ServerConfig;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly disk: Disk;
+  readonly random: Random;
+  /** The system's sockets unless given. */
+  readonly net?: Net;
+  /** What is served; all that we have unless given. */
+  readonly handlers?: readonly Handler[];
+  /** Called when going on would break a promise. Must end the process, in a test the test. */
+  onFatal(error: unknown): void;
+}
+
+export interface Server {
+  /** As bound. */
+  readonly host: string;
+  readonly port: number;
+  /**
+   * Accepts nothing more, answers what has begun (long polls come back early), closes the connections and then the broker. The caller bounds
+   * how long it may take.
+   */
+  stop(): Promise<void>;
+}
+
+/**
+ * Opens the broker, then listens. Rejects with what is wrong with the data directory, or with the system's error (its `syscall` is "listen")
+ * when the address cannot be had; nothing is left open then.
+ */
+export async function startServer(o: ServerOptions): Promise<Server> {
+  const { config, logger, clock, disk, random, onFatal } = o;
+  const broker = await Broker.open({ config, logger, clock, disk, random, onFatal });
+  const frontend = new Frontend({
+    ...{ config, logger, clock, broker, onFatal },
+    net: o.net ?? realNet,
+    handlers: o.handlers ?? handlers,
+    maxConnections: affordableConnections(config, logger),
+  });
+  try {
+    // The first of what will be several, with security of their own each.
+    const { host, port } = frontend.listen({ name: "PLAINTEXT", ...config.bind });
+    broker.listening(host, port);
+    return { host, port, stop: () => stop(frontend, broker, config) };
+  } catch (error) {
+    frontend.abort();
+    await broker.close();
+    throw error;
+  }
+}
+
+async function stop(frontend: Frontend, broker: Broker, config: ServerConfig): Promise<void> {
+  frontend.end(config.shutdownTimeoutMs);
+  try {
+    await frontend.quiet(WORK_MS); // what only waits for the disk is better answered than refused
+    await broker.close(); // answers what waits for it
+    await frontend.drained();
+  } finally {
+    frontend.abort();
+  }
+}
+
+/** How long what has begun may go on as if nothing happened, long polls aside, before the broker closes under it. */
+const WORK_MS = 1000;
+
+/** Files for everything else: the lock, metadata, checkpoints, libraries, pipes. */
+const OTHER_FILES = 64;
+
+/**
+ * How many connections the process can have beside the files of the log. One too many would be worse than refusing it: with no file descriptor left
+ * the log cannot open its files, and the system offers the connection again and again.
+ */
+function affordableConnections(config: ServerConfig, logger: Logger): number {
+  const limit = openFilesLimit();
+  if (limit === null) return config.maxConnections;
+  const affordable = Math.max(1, Math.floor(limit - OTHER_FILES - Math.min(config.openFilesMax, limit / 2)));
+  if (affordable >= config.maxConnections) return config.maxConnections;
+  logger.warn("the limit of open files allows fewer connections than server.max_connections; raise it (ulimit -n, LimitNOFILE)", {
+    limit,
+    maxConnections: config.maxConnections,
+    connections: affordable,
+  });
+  return affordable;
+}
