@@ -33,6 +33,12 @@ export async function freePort(): Promise<number> {
 export interface TargetOptions {
   kind?: TargetKind;
   settings?: Settings;
+  /** The address to listen on; default: the loopback. Only for the binary, as the next two. */
+  bind?: string;
+  /** More arguments. */
+  args?: string[];
+  /** More environment variables. */
+  env?: Record<string, string>;
   /** Default: a new empty directory. A given one is not removed by destroy(). */
   dataDir?: string;
 }
@@ -44,10 +50,12 @@ export class Target {
   readonly home: string;
   readonly dataDir: string;
   readonly settings: Settings;
+  readonly #options: TargetOptions;
   #child: Bun.Subprocess | null = null;
   #ownsData: boolean;
 
   constructor(port: number, options: TargetOptions) {
+    this.#options = options;
     this.kind = options.kind ?? targetKind;
     this.port = port;
     this.home = join(cache, "data", `${this.kind}-${port}-${Date.now().toString(36)}`);
@@ -97,7 +105,9 @@ export class Target {
     for (const [name, value] of Object.entries(process.env))
       if (value !== undefined && !name.startsWith("QUARKMQ_")) env[name] = value;
     const options = Object.entries(this.settings).flatMap(([name, value]) => ["--set", `${name}=${value}`]);
-    return { command: [binary, "--bind", this.bootstrap, "--data-dir", this.dataDir, ...options], env };
+    const { bind = this.bootstrap, args = [] } = this.#options;
+    Object.assign(env, this.#options.env);
+    return { command: [binary, "--bind", bind, "--data-dir", this.dataDir, ...options, ...args], env };
   }
 
   async #kafkaCommand(): Promise<{ command: string[]; env: Record<string, string> }> {
@@ -136,8 +146,8 @@ export class Target {
   }
 
   /** SIGTERM, then waits for the end. Returns the exit code (Kafka's is 143). */
-  async stop(timeoutMs = 60_000): Promise<number> {
-    return this.#end("SIGTERM", timeoutMs);
+  async stop(timeoutMs = 60_000, signal: "SIGTERM" | "SIGINT" = "SIGTERM"): Promise<number> {
+    return this.#end(signal, timeoutMs);
   }
 
   /** kill -9. */
