@@ -16,7 +16,7 @@ export interface CommandContext {
   out(text: string): void;
   /** Writes to standard error before it returns. */
   err(text: string): void;
-  /** Resolves with the name of the first SIGTERM or SIGINT. A second one ends the process at once. */
+  /** Resolves with the name of the first SIGTERM or SIGINT. One that comes half a second later ends the process at once. */
   readonly stopRequested: Promise<string>;
   /** Is called from now on instead of the default for errors that nobody caught. */
   onUncaught(handle: (error: unknown) => void): void;

@@ -83,7 +83,7 @@ export const serverOptions = {
     'The address that clients are told to connect to: needed behind NAT, in containers and behind load balancers. "" tells each client the bind address or, when that is a wildcard, the address it connected to.',
     [listener("advertised.listeners")],
   ),
-  maxConnections: option("server.max_connections", integer(1, INT_MAX), 20_000, "How many connections are accepted at a time.", [
+  maxConnections: option("server.max_connections", integer(1, INT_MAX), 10_000, "How many connections are accepted at a time.", [
     "max.connections",
   ]),
   maxConnectionsPerIp: option(
