@@ -21,7 +21,7 @@ import { describeCluster } from "./60-describe-cluster.ts";
 import { describeTopicPartitions } from "./75-describe-topic-partitions.ts";
 import type { Handler } from "./handler.ts";
 
-export const handlers: readonly Handler[] = [
+const others: readonly Handler[] = [
   produce,
   fetch,
   listOffsets,
@@ -33,7 +33,6 @@ export const handlers: readonly Handler[] = [
   heartbeat,
   leaveGroup,
   syncGroup,
-  apiVersions,
   createTopics,
   deleteTopics,
   initProducerId,
@@ -43,3 +42,6 @@ export const handlers: readonly Handler[] = [
   describeCluster,
   describeTopicPartitions,
 ];
+
+/** ApiVersions tells of all the others, so it is made from them. */
+export const handlers: readonly Handler[] = [...others, apiVersions(others)];

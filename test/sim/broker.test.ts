@@ -8,7 +8,7 @@ import { CreateTopics } from "../../src/protocol/messages/19-create-topics.ts";
 import { DeleteTopics } from "../../src/protocol/messages/20-delete-topics.ts";
 import { InitProducerId } from "../../src/protocol/messages/22-init-producer-id.ts";
 import { OffsetForLeaderEpoch } from "../../src/protocol/messages/23-offset-for-leader-epoch.ts";
-import type { Response } from "../../src/protocol/schema.ts";
+import { type Response, ZERO_UUID } from "../../src/protocol/schema.ts";
 import { buildBatch, records } from "../../src/record/records.ts";
 import { BrokerWorld } from "./broker-world.ts";
 
@@ -40,7 +40,7 @@ const batchOf = (
 const produceRequest = (index: number, batch: Buffer | null, acks = -1) => ({
   acks,
   timeoutMs: 1000,
-  topicData: [{ name: TOPIC, partitionData: [{ index, records: batch }] }],
+  topicData: [{ name: TOPIC, topicId: ZERO_UUID, partitionData: [{ index, records: batch }] }],
 });
 
 const produce = (world: BrokerWorld, index: number, batch: Buffer | null, acks = -1) =>
@@ -68,6 +68,7 @@ const fetchRequest = (o: FetchOptions) => ({
   topics: [
     {
       topic: TOPIC,
+      topicId: ZERO_UUID,
       partitions: Object.entries(o.offsets).map(([partition, fetchOffset]) => ({
         partition: Number(partition),
         fetchOffset,
@@ -75,7 +76,7 @@ const fetchRequest = (o: FetchOptions) => ({
       })),
     },
   ].filter((topic) => topic.partitions.length > 0),
-  forgottenTopicsData: o.forget === undefined ? [] : [{ topic: TOPIC, partitions: o.forget }],
+  forgottenTopicsData: o.forget === undefined ? [] : [{ topic: TOPIC, topicId: ZERO_UUID, partitions: o.forget }],
 });
 
 const sendFetch = (world: BrokerWorld, o: FetchOptions) => world.send(Fetch, 12, fetchRequest(o));
