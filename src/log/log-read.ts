@@ -63,17 +63,42 @@ export class LogReader {
     }
   }
 
+  /** Runs a search that uses indexes; a wrong one is rebuilt, and the search run once more. Rejects with KafkaError. */
+  async withGoodIndexes<T>(search: () => Promise<T>): Promise<T> {
+    try {
+      try {
+        return await search();
+      } catch (error) {
+        const wrong = this.segmentWithWrongIndex(error);
+        if (wrong === null) throw error;
+        await this.rebuildIndexes(wrong);
+        return await search();
+      }
+    } catch (error) {
+      throw this.toKafkaError(error);
+    }
+  }
+
   /** A wrong index is rebuilt and the read done once more; anything else is the reader's to hear. */
   private async readAgain(error: unknown, offset: number, limits: ReadLimits): Promise<LogRead> {
-    const { cuts, segments } = this.log;
-    const segment = segments[this.log.segmentIndexOf(offset)];
-    if (segment === undefined || !isIndexTrouble(error)) throw this.toKafkaError(error);
+    const { cuts } = this.log;
+    const wrong = this.segmentWithWrongIndex(error);
+    if (wrong === null) throw this.toKafkaError(error);
     try {
-      await this.rebuildIndexes(segment);
-      return cuts === this.log.cuts ? await readSegment(segment, offset, limits) : NOTHING_READ;
+      await this.rebuildIndexes(wrong);
+      return cuts === this.log.cuts ? await readSegment(wrong, offset, limits) : NOTHING_READ;
     } catch (again) {
       throw this.toKafkaError(again);
     }
+  }
+
+  /** The segment whose indexes are to blame for an error, null if none is. */
+  private segmentWithWrongIndex(error: unknown): Segment | null {
+    if (error instanceof WrongIndex) return error.segment;
+    if (!(error instanceof DiskError && WRONG_INDEX_PATH.test(error.path))) return null;
+    const has = ({ offsetIndex, timeIndex }: Segment) =>
+      offsetIndex.file.path === error.path || timeIndex.file.path === error.path;
+    return this.log.segments.find(has) ?? null;
   }
 
   private async rebuild(segment: Segment): Promise<void> {
@@ -97,6 +122,3 @@ export class LogReader {
     }
   }
 }
-
-const isIndexTrouble = (error: unknown): boolean =>
-  error instanceof WrongIndex || (error instanceof DiskError && WRONG_INDEX_PATH.test(error.path));

@@ -1,13 +1,12 @@
 /** Finding offsets by timestamp, exact to the record. Source: UnifiedLog.fetchOffsetByTimestamp, LogSegment.findOffsetByTimestamp. */
-import { DiskError } from "../io/disk.ts";
 import { KafkaError } from "../protocol/errors.ts";
 import { batchBytes, crcIsValid, lastOffset, maxTimestamp, partitionLeaderEpoch } from "../record/batch.ts";
 import { records } from "../record/records.ts";
 import { scanBatches } from "./batch-scan.ts";
-import { WRONG_INDEX_PATH } from "./file-names.ts";
 import type { Log } from "./log.ts";
 import type { Handle } from "./open-files.ts";
 import type { Segment } from "./segment.ts";
+import { positionAtOrBefore, WrongIndex } from "./segment-read.ts";
 
 /** A batch that a producer could write decompresses to less. */
 const DECOMPRESSED_MAX_BYTES = 512 * 1024 * 1024;
@@ -20,23 +19,15 @@ export interface TimestampedOffset {
 }
 
 /** See Log.offsetForTimestamp. */
-export async function findOffsetForTimestamp(
-  log: Log,
-  timestampMs: number,
-  limitOffset: number,
-): Promise<TimestampedOffset | null> {
-  log.checkUsable();
-  return await withGoodIndexes(log, async (segments) => {
-    for (const segment of segments) {
+export function findOffsetForTimestamp(log: Log, timestampMs: number, limitOffset: number): Promise<TimestampedOffset | null> {
+  return log.reader.withGoodIndexes(async () => {
+    log.checkUsable();
+    for (const segment of [...log.segments]) {
       if (segment.maxTimestamp.timestampMs < timestampMs) continue;
       const entry = await segment.timeIndex.lookUp(timestampMs);
-      const from = await segment.offsetIndex.lookUp(Math.max(entry.offset, log.logStartOffset));
-      const found = await findRecord(
-        segment,
-        from.position,
-        timestampMs,
-        (record) => record.offset >= log.logStartOffset && record.timestampMs >= timestampMs,
-      );
+      const from = await positionAtOrBefore(segment, Math.max(entry.offset, log.logStartOffset));
+      const fits = (record: Found) => record.offset >= log.logStartOffset && record.timestampMs >= timestampMs;
+      const found = await findRecord(segment, from, timestampMs, fits);
       if (found !== null) return found.offset < limitOffset ? found : null;
     }
     return null;
@@ -44,32 +35,24 @@ export async function findOffsetForTimestamp(
 }
 
 /** See Log.offsetOfMaxTimestamp. */
-export async function findOffsetOfMaxTimestamp(log: Log, limitOffset: number): Promise<TimestampedOffset | null> {
-  log.checkUsable();
-  return await withGoodIndexes(log, async (segments) => {
+export function findOffsetOfMaxTimestamp(log: Log, limitOffset: number): Promise<TimestampedOffset | null> {
+  return log.reader.withGoodIndexes(async () => {
+    log.checkUsable();
     let latest: Segment | null = null;
-    for (const segment of segments)
+    for (const segment of log.segments)
       if (segment.maxTimestamp.timestampMs > (latest?.maxTimestamp.timestampMs ?? -1)) latest = segment;
     if (latest === null) return null;
     const { timestampMs, offset } = latest.maxTimestamp;
-    const from = await latest.offsetIndex.lookUp(offset);
-    const found = await findRecord(latest, from.position, timestampMs, (record) => record.timestampMs === timestampMs);
-    return found !== null && found.offset < limitOffset ? found : null;
+    const from = await positionAtOrBefore(latest, offset);
+    const found = await findRecord(latest, from, timestampMs, (record) => record.timestampMs === timestampMs);
+    if (found === null) throw new WrongIndex(latest);
+    return found.offset < limitOffset ? found : null;
   });
 }
 
-/** Runs a search; an index file that cannot be read is rebuilt first and the search run once more. */
-async function withGoodIndexes<T>(log: Log, search: (segments: Segment[]) => Promise<T>): Promise<T> {
-  const segments = [...log.segments];
-  try {
-    return await search(segments);
-  } catch (error) {
-    if (!(error instanceof DiskError && WRONG_INDEX_PATH.test(error.path))) throw log.reader.toKafkaError(error);
-    for (const segment of segments)
-      if (error.path === segment.offsetIndex.file.path || error.path === segment.timeIndex.file.path)
-        await log.reader.rebuildIndexes(segment);
-    return await search(segments);
-  }
+interface Found {
+  readonly offset: number;
+  readonly timestampMs: number;
 }
 
 /** The first record that fits, in batches from `from` on whose largest timestamp is at least `timestampMs`. */
@@ -77,7 +60,7 @@ async function findRecord(
   segment: Segment,
   from: number,
   timestampMs: number,
-  fits: (record: { offset: number; timestampMs: number }) => boolean,
+  fits: (record: Found) => boolean,
 ): Promise<TimestampedOffset | null> {
   const handle = segment.hold();
   try {

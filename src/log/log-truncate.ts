@@ -7,6 +7,7 @@ import { completeIndexes } from "./index-recovery.ts";
 import type { Log } from "./log.ts";
 import { recoverProducers, removeSnapshot, snapshotOffsets } from "./producer-recovery.ts";
 import type { Segment } from "./segment.ts";
+import { positionAtOrBefore } from "./segment-read.ts";
 
 /** Where the log will end. */
 interface Cut {
@@ -22,7 +23,7 @@ export async function truncateLog(log: Log, offset: number): Promise<void> {
   if (offset < log.logStartOffset) return truncateFully(log, offset);
   const { rounds, recoveryPoints } = log.shared;
   while (rounds.busy) await rounds.idle();
-  const cut = await findCut(log, offset);
+  const cut = await log.reader.withGoodIndexes(() => findCut(log, offset));
   if (cut === null) return;
   if (cut.offset < log.sync.recoveryPoint.offset) {
     log.sync.recoveryPoint = { offset: cut.offset, segmentBaseOffset: cut.segment.baseOffset, position: cut.position };
@@ -58,17 +59,19 @@ export async function truncateFully(log: Log, offset: number): Promise<void> {
   log.durableEndOffset = offset;
   log.beginAt(offset);
   await makeDurable(log);
+  log.sync.recoveryPoint = { offset, segmentBaseOffset: offset, position: 0 };
+  await recoveryPoints.lower(log.sync, log.sync.recoveryPoint);
 }
 
 /** The batch that holds `offset` (or the first one above it) goes, with all behind it. */
 async function findCut(log: Log, offset: number): Promise<Cut | null> {
   for (let i = log.segmentIndexOf(offset); i < log.segments.length; i++) {
     const segment = log.segments[i]!;
-    const from = await segment.offsetIndex.lookUp(offset);
+    const from = await positionAtOrBefore(segment, offset);
     const handle = segment.hold();
     try {
       let base = -1;
-      const range = { file: handle.file, from: from.position, to: segment.size, nextOffset: segment.baseOffset, validate: false };
+      const range = { file: handle.file, from, to: segment.size, nextOffset: segment.baseOffset, validate: false };
       const stopped = await scanBatches(range, (b, at) => {
         if (lastOffset(b, at) < offset) return true;
         base = baseOffset(b, at);

@@ -1,6 +1,6 @@
 /** Producer state on its way to the disk and back: snapshots by offset, and replaying the log behind the newest one. */
 import type { Logger } from "../base/logger.ts";
-import { type Disk, DiskError, readWholeFile } from "../io/disk.ts";
+import { type Disk, readWholeFile } from "../io/disk.ts";
 import {
   baseOffset,
   baseSequence,
@@ -21,6 +21,7 @@ import { CorruptLog } from "./index-recovery.ts";
 import { BrokenSnapshot, decodeSnapshot, decodeWindows, encodeSnapshot, encodeWindows } from "./producer-snapshot.ts";
 import type { ProducerEntry, ProducerState } from "./producer-state.ts";
 import type { Segment } from "./segment.ts";
+import { positionAtOrBefore, WrongIndex } from "./segment-read.ts";
 
 /** Control records are some tens of bytes. */
 const CONTROL_BATCH_MAX_BYTES = 64 * 1024;
@@ -129,7 +130,7 @@ async function replay(o: ProducerRecovery, state: ProducerState, from: number): 
     const segment = o.segments[i]!;
     const next = o.segments[i + 1]?.baseOffset ?? o.logEndOffset;
     if (next <= from || segment.size === 0) continue;
-    const start = from > segment.baseOffset ? (await segment.offsetIndex.lookUp(from)).position : 0;
+    const start = from > segment.baseOffset ? await startOf(segment, from) : 0;
     const handle = segment.hold();
     try {
       const range = { file: handle.file, from: start, to: segment.size, nextOffset: segment.baseOffset, validate: false };
@@ -141,6 +142,16 @@ async function replay(o: ProducerRecovery, state: ProducerState, from: number): 
     } finally {
       segment.release(handle);
     }
+  }
+}
+
+/** Where to begin to look for `offset`; the beginning if the index is of no use. */
+async function startOf(segment: Segment, offset: number): Promise<number> {
+  try {
+    return await positionAtOrBefore(segment, offset);
+  } catch (error) {
+    if (error instanceof WrongIndex) return 0;
+    throw error;
   }
 }
 
@@ -175,5 +186,3 @@ function applyStoredMarker(state: ProducerState, b: Buffer, at: number): void {
     return;
   }
 }
-
-export const isMissing = (error: unknown): boolean => error instanceof DiskError && error.code === "ENOENT";

@@ -5,6 +5,7 @@
 import { KafkaError } from "../protocol/errors.ts";
 import { BATCH_HEADER_BYTES, baseOffset, batchBytes, crcIsValid, lastOffset } from "../record/batch.ts";
 import { headerProblem } from "./batch-scan.ts";
+import type { OffsetPosition } from "./offset-index.ts";
 import type { Segment } from "./segment.ts";
 
 /** No read takes more than this from a file at once, unless a single batch is larger. */
@@ -26,9 +27,14 @@ export interface ReadLimits {
   readonly atLeastOne: boolean;
 }
 
-/** An index entry that the data does not bear out: rebuild the index. */
+/** An index entry that the data does not bear out: rebuild the segment's indexes. */
 export class WrongIndex extends Error {
   override name = "WrongIndex";
+  readonly segment: Segment;
+  constructor(segment: Segment) {
+    super(`the indexes of ${segment.path} do not fit it`);
+    this.segment = segment;
+  }
 }
 
 export const NOTHING_READ: LogRead = { chunks: [], bytes: 0 };
@@ -133,7 +139,7 @@ class SegmentRead {
     const position = this.position + at;
     const problem = headerProblem(b, at, this.end - position, this.segment.baseOffset);
     const isFirst = this.expectedLastOffset >= 0;
-    if (isFirst && (problem !== null || lastOffset(b, at) !== this.expectedLastOffset)) throw new WrongIndex(this.segment.path);
+    if (isFirst && (problem !== null || lastOffset(b, at) !== this.expectedLastOffset)) throw new WrongIndex(this.segment);
     this.expectedLastOffset = -1;
     if (problem !== null) throw this.corrupt(position, this.offset, problem);
   }
@@ -155,9 +161,32 @@ export function readSegment(segment: Segment, offset: number, limits: ReadLimits
   const hinted = segment.hintedPosition(offset);
   if (hinted >= 0) return readFrom(segment, offset, limits, hinted, -1);
   const found = segment.offsetIndex.lookUp(offset);
-  if (found instanceof Promise)
-    return found.then((entry) => readFrom(segment, offset, limits, entry.position, entry.position === 0 ? -1 : entry.offset));
-  return readFrom(segment, offset, limits, found.position, found.position === 0 ? -1 : found.offset);
+  if (found instanceof Promise) return found.then((entry) => readFromEntry(segment, offset, limits, entry));
+  return readFromEntry(segment, offset, limits, found);
+}
+
+function readFromEntry(segment: Segment, offset: number, limits: ReadLimits, entry: OffsetPosition): LogRead | Promise<LogRead> {
+  if (entry.position === 0) return readFrom(segment, offset, limits, 0, -1);
+  if (entry.position < 0 || entry.position >= segment.size) throw new WrongIndex(segment);
+  return readFrom(segment, offset, limits, entry.position, entry.offset);
+}
+
+/** Position of a batch at or before the one that holds `offset`, by the index, checked against the data. Rejects with WrongIndex, DiskError. */
+export async function positionAtOrBefore(segment: Segment, offset: number): Promise<number> {
+  const entry = await segment.offsetIndex.lookUp(offset);
+  if (entry.position === 0) return 0;
+  const left = segment.size - entry.position;
+  if (entry.position < 0 || left < BATCH_HEADER_BYTES) throw new WrongIndex(segment);
+  const header = Buffer.alloc(BATCH_HEADER_BYTES);
+  const handle = segment.hold();
+  try {
+    const got = await handle.file.readCold(header, entry.position);
+    const isBatch = got === header.length && headerProblem(header, 0, left, segment.baseOffset) === null;
+    if (!isBatch || lastOffset(header, 0) !== entry.offset) throw new WrongIndex(segment);
+  } finally {
+    segment.release(handle);
+  }
+  return entry.position;
 }
 
 function readFrom(
@@ -165,10 +194,10 @@ function readFrom(
   offset: number,
   limits: ReadLimits,
   position: number,
-  lastOffset: number,
+  expectedLastOffset: number,
 ): LogRead | Promise<LogRead> {
   if (position >= segment.size) return BEYOND_SEGMENT;
-  const read = new SegmentRead(segment, offset, limits, position, lastOffset);
+  const read = new SegmentRead(segment, offset, limits, position, expectedLastOffset);
   const file = segment.logFile();
   while (!read.atEnd) {
     const got = file.readHot(read.into, read.position);

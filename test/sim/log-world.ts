@@ -43,12 +43,14 @@ export interface ModelLog {
   readonly topic: string;
   topicId: string;
   batches: ModelBatch[];
+  /** Where an empty log goes on. */
+  startOffset: number;
   /** What a reader or a producer was ever told to be safe. */
   durableEnd: number;
   log: Log | null;
 }
 
-export const endOf = (model: ModelLog): number => (model.batches.at(-1)?.lastOffset ?? -1) + 1;
+export const endOf = (model: ModelLog): number => (model.batches.at(-1)?.lastOffset ?? model.startOffset - 1) + 1;
 
 /** What the log takes: a batch of ours as if validated. */
 export function validBatch(bytes: Buffer): ValidBatch {
@@ -151,7 +153,7 @@ export class LogWorld {
 
   /** A topic with nothing in it yet. */
   async create(topic: string): Promise<ModelLog> {
-    const model: ModelLog = { topic, topicId: this.newTopicId(), batches: [], durableEnd: 0, log: null };
+    const model: ModelLog = { topic, topicId: this.newTopicId(), batches: [], startOffset: 0, durableEnd: 0, log: null };
     this.logs.push(model);
     if (this.directory !== null) await this.open(model);
     return model;

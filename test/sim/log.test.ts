@@ -40,7 +40,8 @@ async function step(world: LogWorld, producers: Producers): Promise<void> {
   else if (dice < 70) world.append(model);
   else if (dice < 85) await clock.advance(random.fraction() * 5);
   else if (dice < 92) await world.check(model);
-  else if (dice < 96) await fillDisk(world, model, producers);
+  else if (dice < 94) await fillDisk(world, model, producers);
+  else if (dice < 96) await truncate(world, model, producers);
   else await restart(world, producers);
 }
 
@@ -62,17 +63,49 @@ async function fillDisk(world: LogWorld, model: ModelLog, producers: Producers):
   producers.append(world, model, 1);
 }
 
-async function restart(world: LogWorld, producers: Producers): Promise<void> {
-  const how = world.random.pick(["clean", "kill", "power", "power"] as const);
-  if (how === "clean") await world.stop();
-  else world.crash(how);
+/** The log is cut somewhere, or begun anew; now and then the power fails while that happens. */
+async function truncate(world: LogWorld, model: ModelLog, producers: Producers): Promise<void> {
+  const { random, clock } = world;
+  if (random.chance(0.2)) {
+    const offset = random.int(1000);
+    await clock.run(model.log!.truncateFullyAndStartAt(offset));
+    Object.assign(model, { batches: [], startOffset: offset, durableEnd: offset });
+  } else {
+    const offset = model.startOffset + random.int(endOf(model) - model.startOffset + 1);
+    const cutting = model.log!.truncateTo(offset);
+    const kept = model.batches.filter((batch) => batch.lastOffset < offset);
+    if (random.chance(0.3) && world.durability === "sync") {
+      cutting.catch(() => {}); // the crash ends it
+      await clock.advance(random.fraction() * 5);
+      model.durableEnd = Math.min(model.durableEnd, (kept.at(-1)?.lastOffset ?? model.startOffset - 1) + 1);
+      world.crash("power");
+      await startAgain(world, producers, "power");
+      return;
+    }
+    await clock.run(cutting);
+    model.batches = kept;
+    model.durableEnd = endOf(model);
+  }
+  expect(model.log!.logEndOffset).toBe(endOf(model));
+  producers.resync(model);
+  await world.checkAll();
+}
+
+async function startAgain(world: LogWorld, producers: Producers, how: "clean" | "kill" | "power"): Promise<void> {
   await world.start();
-  expect(world.directory!.lastCleanShutdown !== null).toBe(how === "clean");
   for (const model of world.logs) {
     world.adopt(model, how);
     producers.resync(model);
   }
   await world.checkAll();
+}
+
+async function restart(world: LogWorld, producers: Producers): Promise<void> {
+  const how = world.random.pick(["clean", "kill", "power", "power"] as const);
+  if (how === "clean") await world.stop();
+  else world.crash(how);
+  await startAgain(world, producers, how);
+  expect(world.directory!.lastCleanShutdown !== null).toBe(how === "clean");
   if (!world.random.chance(0.3)) return;
   const ends = world.logs.map(endOf);
   world.crash("power"); // recovery again, of what recovery left
