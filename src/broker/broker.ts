@@ -9,6 +9,7 @@ import type { Clock } from "../io/clock.ts";
 import { Deadlines } from "../io/deadlines.ts";
 import type { Disk } from "../io/disk.ts";
 import type { Random } from "../io/random.ts";
+import { partitionDirectoryName } from "../log/file-names.ts";
 import type { LogConfig } from "../log/log.ts";
 import { LogDirectory } from "../log/log-directory.ts";
 import { bootstrap } from "../metadata/bootstrap.ts";
@@ -199,16 +200,19 @@ export class Broker {
     for (const { log } of this.byId.get(topic.id) ?? []) log.updateConfig(logConfig(config, this.config));
   }
 
+  /** Repeatable: after a restart there may be directories without an open log, and a new topic may have the old one's name. */
   private async deleteTopic(topic: TopicImage): Promise<void> {
     const partitions = this.byId.get(topic.id) ?? [];
     this.byId.delete(topic.id);
     this.configs.delete(topic.id);
     const gone = new KafkaError("UNKNOWN_TOPIC_OR_PARTITION", "the topic was deleted");
     for (const partition of partitions) partition.close(gone);
-    for (const { index } of topic.partitions) {
-      const log = partitions[index]?.log;
-      if (log !== undefined) this.logs.deleteLog(log);
+    await Promise.all(partitions.map(({ log }) => this.logs.deleteLog(log)));
+    if (partitions.length === 0) {
+      const left = this.logs.partitions().filter(({ topicId }) => topicId === topic.id);
+      for (const place of left) this.logs.discard(partitionDirectoryName(place.topic, place.partition));
     }
+    await this.logs.rounds.idle(); // the store may forget the topic once its directories have left their names for good
   }
 }
 

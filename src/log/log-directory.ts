@@ -172,15 +172,15 @@ export class LogDirectory {
     }
   }
 
-  /** The log is no more: its directory is renamed (at once, or after the sync round it is in) and removed in the background. */
-  deleteLog(log: Log): void {
+  /** The log is no more: its directory is renamed (at once, or after the sync round it is in; resolves then) and removed in the background. */
+  deleteLog(log: Log): Promise<void> {
     const wasInRound = log.sync.inRound;
     this.logs.delete(log);
     log.close("it was deleted");
     this.shared.recoveryPoints.forget(log.sync);
     if (!wasInRound) {
       this.discard(log.name);
-      return;
+      return Promise.resolve();
     }
     const renamed = this.rounds
       .idle()
@@ -188,6 +188,7 @@ export class LogDirectory {
       .finally(() => this.renaming.delete(log.name));
     renamed.catch(() => {}); // the rounds have told why
     this.renaming.set(log.name, renamed);
+    return renamed;
   }
 
   /** Removes the directory of a partition that has no open log. */
@@ -203,8 +204,9 @@ export class LogDirectory {
       logger.error("a deleted partition's directory could not be renamed", { directory: from, error: error.message });
       return;
     }
-    this.rounds.markDirty({ beginRound: () => ({ files: [], directories: [dataPath] }), endRound() {} });
-    this.removeLater(to);
+    // Nothing in it is removed before it has left its name for good: a power cut leaves the whole directory under one of the two.
+    const endRound = (): void => this.removeLater(to);
+    this.rounds.markDirty({ beginRound: () => ({ files: [], directories: [dataPath] }), endRound });
   }
 
   /** Ends cleanly: a last round, everything that a clean start wants, the marker, the lock. Rejects after a failed sync, or when the disk refuses. */
@@ -276,6 +278,7 @@ export class LogDirectory {
   }
 
   private removeLater(path: string): void {
+    if (this.closed) return; // the next start does it
     this.removals.push(path);
     this.removal ??= this.shared.clock.schedule(0, () => this.removeSome());
   }

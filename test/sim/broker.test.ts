@@ -233,7 +233,7 @@ describe("fetch", () => {
   test("a deleted topic ends the wait", async () => {
     const world = await worldWithTopic();
     const waiting = sendFetch(world, { offsets: { 0: 0 }, maxWaitMs: 60_000 });
-    await world.ask(DeleteTopics, { topics: [{ name: TOPIC }], timeoutMs: 1000 });
+    await world.ask(DeleteTopics, { topics: [{ name: TOPIC, topicId: ZERO_UUID }], timeoutMs: 1000 });
     expect(waiting.response!.responses[0]!.partitions[0]!.errorCode).toBe(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION);
   });
 });
@@ -367,6 +367,39 @@ describe("power cuts under load", () => {
     for (let seed = 1; seed <= seeds; seed++) await surviveCuts(seed);
   }, 120_000);
 });
+
+describe("deleting a topic", () => {
+  test("survives crashes at any moment: no old record, no directory left behind", async () => {
+    for (let seed = 1; seed <= 60; seed++) await deleteAndCrash(seed);
+  }, 60_000);
+});
+
+async function deleteAndCrash(seed: number): Promise<void> {
+  const world = await worldWithTopic(seed);
+  for (const index of [0, 1, 2]) await world.ask(Produce, produceRequest(index, batchOf(world, "old")), 12);
+  const deletion = world.send(DeleteTopics, 6, { topics: [{ name: TOPIC, topicId: ZERO_UUID }], timeoutMs: 1000 });
+  await world.clock.advance(world.random.fraction() * 12);
+  const acknowledged = deletion.response !== null;
+  world.crash(world.random.pick(["kill", "power"]));
+  await world.start();
+  const where = `seed ${seed}, ${acknowledged ? "" : "not "}acknowledged`;
+  const survived = world.broker.image.topicByName(TOPIC) !== undefined;
+  if (acknowledged) expect(survived, where).toBeFalse();
+  if (survived) for (const index of [0, 1, 2]) expect(await readAll(world, index), where).toEqual(["old"]);
+  else {
+    await create(world, 3);
+    for (const index of [0, 1, 2]) expect(await readAll(world, index), where).toEqual([]);
+    await world.ask(Produce, produceRequest(1, batchOf(world, "new")), 12);
+    await world.clock.advance(1000);
+    const names = world.disk
+      .list("/data")!
+      .filter(({ isDirectory }) => isDirectory)
+      .map(({ name }) => name);
+    expect(names, where).toEqual(["__cluster_metadata-0", `${TOPIC}-1`]);
+    expect(await readAll(world, 1), where).toEqual(["new"]);
+  }
+  expect(world.fatal, where).toBeNull();
+}
 
 /** Produces at random to all partitions, cuts the power at random, and compares what can be read with what was acknowledged and sent. */
 async function surviveCuts(seed: number): Promise<void> {
