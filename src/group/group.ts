@@ -46,6 +46,8 @@ export class Group {
   readonly syncAlarm: Alarm<Due> = new Alarm<Due>({ kind: "sync", group: this });
   /** Set while the joins of a group that was Empty are collected: the delay that runs, what may follow it, and whether it should. */
   initialDelay: { delayMs: number; remainingMs: number; extend: boolean } | null = null;
+  /** What the protocols of all members hold; the chosen ones go to the leader, and into one record. */
+  offeredBytes = 0;
 
   private readonly memberIdByInstance = new Map<string, string>();
   private readonly supporters = new Map<string, number>();
@@ -235,7 +237,9 @@ export class Group {
   }
 
   private count(protocols: readonly Protocol[], change: 1 | -1): void {
-    this.hold(change * protocolBytes(protocols));
+    const bytes = change * protocolBytes(protocols);
+    this.offeredBytes += bytes;
+    this.hold(bytes);
     for (const { name } of protocols) {
       const count = (this.supporters.get(name) ?? 0) + change;
       if (count === 0) this.supporters.delete(name);

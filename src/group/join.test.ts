@@ -241,6 +241,16 @@ describe("refusals", () => {
     expect(s.heard()).toEqual(["C < join GROUP_MAX_SIZE_REACHED id=", "C < commit INVALID_COMMIT_OFFSET_SIZE"]);
   });
 
+  test("of more metadata than a generation of the group could hold", () => {
+    const s = new Scenario({ groupMaxMemberBytes: 100 });
+    for (let i = 0; i < 10; i++) s.join(`m${i}`, { mustKnowMemberId: false, protocols: `range:${"x".repeat(80)}` });
+    expect(s.heard()).toEqual(["m8 < join GROUP_MAX_SIZE_REACHED id=", "m9 < join GROUP_MAX_SIZE_REACHED id="]);
+    const stable = Scenario.stable(["A"], { groupMaxMemberBytes: 100 });
+    stable.memory.heldBytes = stable.memory.limitBytes;
+    stable.join("A", { protocols: "range:more" }).heartbeat("A");
+    expect(stable.heard()).toEqual(["A < join GROUP_MAX_SIZE_REACHED id=A-1", "A < heartbeat NONE"]);
+  });
+
   test("whatever is held is given back", () => {
     const s = new Scenario();
     s.join("A")

@@ -56,7 +56,9 @@ const newMemberId = ({ instanceId, clientId, uuid }: JoinCommand): string => `${
 export function join(turn: Turn, group: Group, command: JoinCommand): void {
   const { ticket, memberId, instanceId } = command;
   const member = group.member(memberId);
-  if (!hasRoomFor(turn, group, member) || !turn.memory.hasRoomFor(addedBytes(command, member))) {
+  if (!hasRoomFor(turn, group, command, member)) {
+    turn.refuseJoin(ticket, ErrorCode.GROUP_MAX_SIZE_REACHED, memberId);
+  } else if (!hasPlaceFor(turn, group, member)) {
     if (member !== undefined) removeMember(turn, group, member);
     removePending(turn, group, memberId);
     turn.refuseJoin(ticket, ErrorCode.GROUP_MAX_SIZE_REACHED, "");
@@ -75,20 +77,26 @@ export function join(turn: Turn, group: Group, command: JoinCommand): void {
   }
 }
 
-/** What this join would make us hold more than now. */
-const addedBytes = ({ protocols }: JoinCommand, member: Member | undefined): number =>
-  protocolBytes(protocols) + (member === undefined ? MEMBER_BYTES : -protocolBytes(member.protocols));
-
 /**
  * Members count while they wait to join rather than when they are known: a group that is over a lowered limit gets below it
  * because the last to rejoin are sent away.
  */
-function hasRoomFor(turn: Turn, group: Group, member: Member | undefined): boolean {
+function hasPlaceFor(turn: Turn, group: Group, member: Member | undefined): boolean {
   const limit = turn.config.groupMaxSize;
   if (group.state === "Empty") return true;
   if (group.state === "PreparingRebalance")
     return (member !== undefined && member.parkedJoin !== null) || group.waitingJoins < limit;
   return member !== undefined || group.members.size < limit;
+}
+
+/** Members offer more than one protocol each, and only the chosen one must fit into a record. */
+const OFFERS_PER_RECORD = 8;
+
+/** Whether what the member offers can be held, beside what all others do. */
+function hasRoomFor(turn: Turn, group: Group, { protocols }: JoinCommand, member: Member | undefined): boolean {
+  const added = protocolBytes(protocols) - protocolBytes(member?.protocols ?? []);
+  if (added > 0 && group.offeredBytes + added > OFFERS_PER_RECORD * turn.config.groupMaxMemberBytes) return false;
+  return turn.memory.hasRoomFor(member === undefined ? added + MEMBER_BYTES : added);
 }
 
 function joinWithoutId(turn: Turn, group: Group, command: JoinCommand): void {
