@@ -34,8 +34,8 @@ export type Plan = TopicImage | KafkaError;
 /** No larger config value fits into a KRaft record, so Kafka takes none. */
 const MAX_CONFIG_VALUE_BYTES = 32_767;
 
-/** Refuses a request that would make too many partitions, before anything is allocated. Throws POLICY_VIOLATION. */
-export function checkPartitionCount(topics: readonly NewTopic[], config: ServerConfig): void {
+/** Refuses a request that would make too many partitions, with those that exist or in itself, before anything is allocated. Throws POLICY_VIOLATION. */
+export function checkPartitionCount(topics: readonly NewTopic[], existing: number, config: ServerConfig): void {
   let total = 0;
   for (const topic of topics) {
     if (topic.assignments.length > 0) total += topic.assignments.length;
@@ -44,6 +44,10 @@ export function checkPartitionCount(topics: readonly NewTopic[], config: ServerC
   }
   if (total > config.maxPartitionsPerRequest) {
     throw new KafkaError("POLICY_VIOLATION", "Excessively large number of partitions per request.");
+  }
+  if (existing + total > config.maxPartitions) {
+    const detail = `The broker has ${existing} partitions and takes at most ${config.maxPartitions} (defaults.max_partitions).`;
+    throw new KafkaError("POLICY_VIOLATION", detail);
   }
 }
 

@@ -208,6 +208,14 @@ describe("create", () => {
     expect(image.topicByName("a")!.partitions.length).toBe(9_998);
   });
 
+  test("more partitions than the broker takes in all are refused, whatever asks for them", async () => {
+    const { image, topics } = await make({ maxPartitions: 5 });
+    expect(shown(await create(topics, topic("a", { numPartitions: 3 })))).toEqual(["a ok"]);
+    await expect(create(topics, topic("b", { numPartitions: 3 }))).rejects.toMatchObject({ error: "POLICY_VIOLATION" });
+    expect(shown(await create(topics, topic("b", { numPartitions: 2 })))).toEqual(["b ok"]);
+    expect(names(image)).toEqual(["a", "b"]);
+  });
+
   test("a thousand topics in one request", async () => {
     const { image, topics } = await make();
     await create(topics, topic("t500"));

@@ -54,7 +54,7 @@ export class Topics {
    * names that stand twice last. Throws POLICY_VIOLATION for too many partitions in all.
    */
   async create(topics: readonly NewTopic[], options: { readonly validateOnly: boolean }): Promise<CreateResult[]> {
-    checkPartitionCount(topics, this.o.config);
+    checkPartitionCount(topics, this.image.partitionCount, this.o.config);
     const plans = planTopics(topics, this.planContext());
     if (!options.validateOnly) await this.commit(plans);
     return [...plans].map(([name, plan]) =>

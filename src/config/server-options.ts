@@ -212,6 +212,12 @@ export const serverOptions = {
     10_000,
     "How many partitions one request may create.",
   ),
+  maxPartitions: option(
+    "defaults.max_partitions",
+    integer(1, 10_000_000),
+    200_000,
+    "How many partitions all topics together may have.",
+  ),
   messageMaxBytes: option(
     "defaults.message_max_bytes",
     bytes(0, INT_MAX),

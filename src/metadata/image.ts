@@ -107,6 +107,13 @@ export class MetadataImage {
     return this.byName.size;
   }
 
+  /** Partitions of all topics. */
+  get partitionCount(): number {
+    let count = 0;
+    for (const { partitions } of this.byName.values()) count += partitions.length;
+    return count;
+  }
+
   /** The registered brokers, in the order of their ids. */
   brokers(): BrokerImage[] {
     return [...this.brokersById.values()].sort((a, b) => a.nodeId - b.nodeId);
