@@ -17,13 +17,16 @@ import type {
   StreamResult,
 } from "../support/driver.ts";
 import { franzGo } from "../support/driver.ts";
-import { startTarget, type Target } from "../support/target.ts";
+import { startTarget, type Target, targetKind } from "../support/target.ts";
 import { sleep, until } from "../support/until.ts";
 
 /** The largest batch that a topic takes by default (max.message.bytes). */
 const MAX_MESSAGE_BYTES = 1_048_588;
 /** What a batch with one record without key and headers needs around a value of about 1 MiB. */
 const OVERHEAD_BYTES = 61 + 11;
+
+/** How often a load is interrupted: Kafka takes its time to come back. */
+const ROUNDS = targetKind === "kafka" ? 2 : 6;
 
 /** The broker, the client under test and the neutral hand, for one test file. */
 export interface Bench {
@@ -411,7 +414,7 @@ async function killUnderLoad(bench: Bench): Promise<void> {
     const { acked: start } = await bench.own.streamStatus();
     await until(`${more} more acknowledged`, async () => (await bench.own.streamStatus()).acked >= start + more);
   };
-  for (let round = 0; round < 2; round++) {
+  for (let round = 0; round < ROUNDS; round++) {
     await acknowledged(300 + Math.floor(Math.random() * 500));
     await bench.target.kill();
     await bench.target.start();
