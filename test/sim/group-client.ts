@@ -1,6 +1,6 @@
 /** A consumer that subscribes: joins, assigns if it leads, heartbeats, commits, and starts over as the Java client does. */
 
-import type { JoinReply, SyncReply } from "../../src/group/commands.ts";
+import type { GroupReply, JoinReply, SyncReply } from "../../src/group/commands.ts";
 import { ErrorCode } from "../../src/protocol/errors.ts";
 import type { GroupWorld } from "./group-world.ts";
 
@@ -61,7 +61,8 @@ export class SimClient {
     if (this.state === "stable") this.join();
   }
 
-  private alive<T>(run: (value: T) => void): (value: T) => void {
+  /** Runs it unless the client has begun something else by then. */
+  private ifStill<T>(run: (value: T) => void): (value: T) => void {
     const { life } = this;
     return (value) => {
       if (life === this.life) run(value);
@@ -69,14 +70,14 @@ export class SimClient {
   }
 
   private again(run: () => void): void {
-    this.world.later(RETRY_MS, () => this.alive(run)(undefined));
+    this.world.later(RETRY_MS, this.ifStill(run) as () => void);
   }
 
   private join(): void {
     const { groupId, memberId, instanceId, name } = this;
     this.state = "joining";
     this.owns = null;
-    const attempt = ++this.life;
+    this.life++;
     this.world.send(
       {
         kind: "join",
@@ -94,9 +95,7 @@ export class SimClient {
         mustKnowMemberId: !name.endsWith("7"),
         canSkipAssignment: !name.endsWith("3"),
       },
-      (reply) => {
-        if (attempt === this.life) this.onJoin(reply as JoinReply | null);
-      },
+      this.ifStill((reply) => this.onJoin(reply as JoinReply | null)),
     );
   }
 
@@ -123,9 +122,8 @@ export class SimClient {
     const leads = joined.leader === memberId && !joined.skipAssignment;
     const assignments = leads ? this.assign(joined.members.map((member) => member.memberId)) : [];
     const names = { protocolType: joined.protocolType, protocolName: joined.protocolName };
-    this.world.send({ kind: "sync", groupId, memberId, instanceId, generationId, ...names, assignments }, (reply) =>
-      this.alive((heard: SyncReply | null) => this.onSync(heard))(reply as SyncReply | null),
-    );
+    const heard = this.ifStill((reply: GroupReply | null) => this.onSync(reply as SyncReply | null));
+    this.world.send({ kind: "sync", groupId, memberId, instanceId, generationId, ...names, assignments }, heard);
   }
 
   /** Partitions in turn; the generation and a number tell assignments apart. */
