@@ -35,21 +35,17 @@ type Host = CoordinatorHost<GroupCommand, GroupRecord, GroupReply>;
 export type Ask<K extends Kind> = Omit<Extract<GroupCommand, { kind: K }>, "ticket">;
 export type ReplyTo<K extends Kind> = Extract<GroupReply, { kind: K }>;
 
-/** Commands that may wait for one partition to be loaded. */
-const MAX_QUEUED = 10_000;
-/** What all groups may hold together; Kafka has no such bound. */
-const MAX_MEMORY_BYTES = 512 * 1024 * 1024;
-
 const codec = { encode: encodeGroupRecord, decode: decodeGroupRecord };
 
 export class GroupCoordinator {
   private readonly broker: GroupSurroundings;
   private readonly hosts = new Map<number, Host>();
-  private readonly memory = new GroupMemory(MAX_MEMORY_BYTES);
+  private readonly memory: GroupMemory;
   private closed = false;
 
   constructor(broker: GroupSurroundings) {
     this.broker = broker;
+    this.memory = new GroupMemory(broker.config.groupMaxMemoryBytes);
   }
 
   /** Takes a group's command to its machine. The answer comes once, now or later; every error in it is one that clients of groups know. */
@@ -117,7 +113,7 @@ export class GroupCoordinator {
         const { maxMessageBytes, segmentBytes } = broker.topicConfig(topicId);
         return Math.min(maxMessageBytes, segmentBytes);
       },
-      maxQueued: MAX_QUEUED,
+      maxQueued: config.groupMaxQueuedCommands,
       replyTimeoutMs: config.offsetsCommitTimeoutMs,
     });
   }
@@ -128,7 +124,11 @@ function groupConfig(config: ServerConfig): GroupConfig {
   const { offsetMetadataMaxBytes } = config;
   const fromKafka = { groupInitialRebalanceDelayMs, groupMinSessionTimeoutMs, groupMaxSessionTimeoutMs, groupMaxSize };
   // What does not fit into a batch of __consumer_offsets could never become a generation.
-  return { ...fromKafka, offsetMetadataMaxBytes, groupMaxMemberBytes: config.messageMaxBytes };
+  return {
+    ...fromKafka,
+    offsetMetadataMaxBytes,
+    groupMaxMemberBytes: Math.min(config.groupMaxMemberBytes, config.messageMaxBytes),
+  };
 }
 
 /** Which partition of __consumer_offsets a group belongs to. Source: GroupCoordinatorService.partitionFor, Utils.abs. */

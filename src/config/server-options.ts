@@ -362,17 +362,17 @@ export const serverOptions = {
     ["group.max.session.timeout.ms"],
   ),
   groupMaxSize: option("group.max_size", integer(1, INT_MAX), 10_000, "How many members a group may have.", ["group.max.size"]),
-  groupMaxGroupsPerPartition: option(
-    "group.max_groups_per_partition",
-    integer(1, INT_MAX),
-    100_000,
-    "How many groups one partition of __consumer_offsets may hold.",
+  groupMaxMemoryBytes: option(
+    "group.max_memory_bytes",
+    bytes(1 * MIB, Number.MAX_SAFE_INTEGER),
+    512 * MIB,
+    "How much memory members, groups and committed offsets may take together. Beyond it, new ones are refused.",
   ),
-  groupMaxPendingMembers: option(
-    "group.max_pending_members",
+  groupMaxQueuedCommands: option(
+    "group.max_queued_commands",
     integer(1, INT_MAX),
     10_000,
-    "How many member ids of one group may be given out and not used yet.",
+    "How many requests may wait while a partition of __consumer_offsets is read. Beyond it, clients are asked to come again.",
   ),
   groupMaxMemberBytes: option(
     "group.max_member_bytes",

@@ -6,7 +6,7 @@ import { RigClock, RigPartition, rigRandom } from "../broker/coordinator-host-ri
 import { GroupCoordinator, type GroupSurroundings } from "../broker/group-coordinator.ts";
 import { Reader } from "../bytes/reader.ts";
 import { Writer } from "../bytes/writer.ts";
-import type { ServerConfig } from "../config/server-options.ts";
+import { defaultServerConfig } from "../config/server-options.ts";
 import { Deadlines } from "../io/deadlines.ts";
 import { GROUP_METADATA_TOPIC } from "../metadata/topic-name.ts";
 import { requestCodec, responseCodec } from "../protocol/compile.ts";
@@ -44,14 +44,7 @@ class Rig {
     const t = { name: "t", id: T_ID, isInternal: false, configs: new Map(), partitions: [{}, {}] };
     const offsetsTopic = { ...t, name: GROUP_METADATA_TOPIC, id: "o", partitions: [{}] };
     const surroundings = {
-      config: {
-        groupInitialRebalanceDelayMs: 0,
-        groupMinSessionTimeoutMs: 6000,
-        groupMaxSessionTimeoutMs: 1_800_000,
-        groupMaxSize: 10,
-        offsetMetadataMaxBytes: 4096,
-        offsetsCommitTimeoutMs: 5000,
-      } as ServerConfig,
+      config: defaultServerConfig({ groupInitialRebalanceDelayMs: 0, groupMaxSize: 10 }),
       clock: this.clock,
       deadlines: new Deadlines(this.clock),
       random: rigRandom(),
