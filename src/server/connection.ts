@@ -171,6 +171,7 @@ export class Connection implements CallOwner, MemoryHolder, SocketOwner {
     }
     if (this.isEnding && this.calls.length === 0 && this.sending.bytes === 0) return this.socket.close();
     this.account();
+    if (this.closed) return; // to make room
     this.watchUnfinished();
     this.updateReading(nowMs);
   }

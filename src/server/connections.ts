@@ -33,8 +33,6 @@ const STALLED_MS = 5000;
 const SCARCE_SWEEP_MS = 1000;
 /** Time limits may be this late, so that one pass serves many. */
 const SWEEP_SLACK_MS = 50;
-/** How much below the limit memory is brought when it was exceeded. */
-const RELIEVED_PART = 15 / 16;
 const SLOW_REQUEST_MS = 1000;
 /** Fetch, JoinGroup, SyncGroup: their answers wait for something to happen. */
 const WAITING_APIS = new Set([1, 11, 14]);
@@ -229,7 +227,7 @@ export class Connections implements ConnectionHost {
       .map((connection) => ({ connection, weight: weight(connection) }))
       .sort((a, b) => b.weight - a.weight);
     for (const { connection } of candidates) {
-      if (this.memory.totalBytes <= this.memory.limitBytes * RELIEVED_PART) return;
+      if (this.memory.exceededBytes === 0) return;
       connection.abort("connection closed: server.request_buffer_bytes is exceeded, and this client holds much of it");
     }
   }

@@ -62,13 +62,22 @@ export class Dispatch {
 
   /** Decodes a frame. A call takes the frame over; otherwise it is released. Throws MalformedError. */
   dispatch(connection: CallOwner, frame: Frame, nowMs: number): Dispatched {
+    let isCall = false;
+    try {
+      const dispatched = this.decode(connection, frame, nowMs);
+      isCall = dispatched.kind === "call";
+      return dispatched;
+    } finally {
+      if (!isCall) frame.received.release();
+    }
+  }
+
+  private decode(connection: CallOwner, frame: Frame, nowMs: number): Dispatched {
     const r = new Reader(frame.received.buffer, frame.at, frame.limit);
     const start = peekRequestStart(r);
     const served = this.served[start.apiKey];
     if (served === undefined || start.apiVersion < served.min || start.apiVersion > served.max) {
-      const refused = this.refuse(r, start);
-      frame.received.release();
-      return refused;
+      return this.refuse(r, start);
     }
     const { handler } = served;
     const { clientId } = readRequestHeader(r, requestHeaderVersion(handler.api, start.apiVersion));

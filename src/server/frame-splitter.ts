@@ -1,16 +1,18 @@
 /**
  * Cuts what comes from a client into frames (int32 size, then that many bytes). A frame that lies inside one buffer is a view of
- * it; one that spans buffers is assembled in a buffer of its own, which grows with what really came: announcing 100 MiB costs nothing.
+ * it. Of one that spans buffers the parts are kept until it is whole, and then copied together: announcing 100 MiB costs nothing.
  */
 import { MalformedError } from "../protocol/errors.ts";
 import { type ByteCount, Frame, Received } from "./received.ts";
 
 const SIZE_BYTES = 4;
-/** The first buffer for an unfinished frame; it then grows fourfold, and from LARGE on twofold. */
-const STEP_BYTES = 4096;
-const LARGE_BYTES = 1 << 20;
+/** Smaller parts of an unfinished frame are copied together into buffers of this size, larger ones are kept as they came. */
+const SMALL_BYTES = 4096;
 
-const NOTHING = Buffer.alloc(0);
+interface Part {
+  readonly received: Received;
+  view: Buffer;
+}
 
 export class FrameSplitter {
   /** Of unfinished frames, how many there have been: changes when one begins. */
@@ -25,8 +27,12 @@ export class FrameSplitter {
   private sizeHave = 0;
   /** -1 until the size field is whole. */
   private size = -1;
-  private body: Buffer = NOTHING;
   private filled = 0;
+  /** What came of the unfinished frame, in order; each with its own user of what it is a view of. */
+  private parts: Part[] = [];
+  private partsBytes = 0;
+  /** How much of the last part is filled; 0 when it is not one for small parts. */
+  private smallFilled = 0;
 
   /** `count` sums what is held: pushed buffers until their last frame is released, and unfinished frames. */
   constructor(maxFrameBytes: number, count: ByteCount) {
@@ -56,7 +62,7 @@ export class FrameSplitter {
 
   /** What the unfinished frame holds. */
   get unfinishedBytes(): number {
-    return this.body.byteLength;
+    return this.partsBytes;
   }
 
   /** How many bytes the unfinished frame lacks; 0 when there is none, or its size is not known yet. */
@@ -95,35 +101,70 @@ export class FrameSplitter {
       this.size = this.checked(this.sizeField.readInt32BE(0));
     }
     const wanted = Math.min(this.size - this.filled, from.buffer.byteLength - this.offset);
-    this.grow(this.filled + wanted);
-    from.buffer.copy(this.body, this.filled, this.offset, this.offset + wanted);
+    if (wanted > 0) this.keep(from, this.offset, this.offset + wanted);
     this.filled += wanted;
     this.offset += wanted;
     return this.filled === this.size ? this.endFrame() : null;
   }
 
+  /** Keeps a part of the unfinished frame. */
+  private keep(from: Received, start: number, end: number): void {
+    const bytes = end - start;
+    if (bytes < SMALL_BYTES) return this.keepSmall(from.buffer, start, end);
+    this.smallFilled = 0;
+    if (bytes * 2 >= from.buffer.byteLength) {
+      from.retain();
+      this.addPart({ received: from, view: from.buffer.subarray(start, end) }, bytes);
+    } else {
+      const copy = Buffer.allocUnsafeSlow(bytes);
+      from.buffer.copy(copy, 0, start, end);
+      this.addPart({ received: new Received(copy, this.count), view: copy }, bytes);
+    }
+  }
+
+  private keepSmall(buffer: Buffer, start: number, end: number): void {
+    let at = start;
+    while (at < end) {
+      const room = this.smallFilled === 0 ? 0 : SMALL_BYTES - this.smallFilled;
+      if (room === 0) {
+        const empty = Buffer.allocUnsafeSlow(SMALL_BYTES);
+        this.addPart({ received: new Received(empty, this.count), view: empty.subarray(0, 0) }, SMALL_BYTES);
+        this.smallFilled = 0;
+      }
+      const last = this.parts[this.parts.length - 1]!;
+      const { buffer: target } = last.received;
+      const taken = buffer.copy(target, this.smallFilled, at, end);
+      this.smallFilled += taken;
+      last.view = target.subarray(0, this.smallFilled);
+      at += taken;
+    }
+  }
+
+  private addPart(part: Part, bytes: number): void {
+    this.parts.push(part);
+    this.partsBytes += bytes;
+  }
+
   private endFrame(): Frame {
-    const { body, size } = this;
+    const { size } = this;
+    const whole = Buffer.allocUnsafeSlow(size);
+    let at = 0;
+    for (const { view } of this.parts) {
+      whole.set(view, at);
+      at += view.byteLength;
+    }
     this.forgetUnfinished();
-    return new Frame(new Received(body, this.count), 0, size);
+    return new Frame(new Received(whole, this.count), 0, size);
   }
 
   private forgetUnfinished(): void {
-    this.count.bytes -= this.body.byteLength;
-    this.body = NOTHING;
+    for (const { received } of this.parts) received.release();
+    this.parts = [];
+    this.partsBytes = 0;
+    this.smallFilled = 0;
     this.filled = 0;
     this.size = -1;
     this.sizeHave = 0;
-  }
-
-  /** Makes the body hold `needed` bytes. Its last size is that of the frame, so that nothing is left over. */
-  private grow(needed: number): void {
-    if (needed <= this.body.byteLength) return;
-    const wanted = needed < LARGE_BYTES ? needed * 4 : needed * 2;
-    const grown = Buffer.allocUnsafeSlow(Math.min(this.size, Math.max(STEP_BYTES, wanted)));
-    this.body.copy(grown, 0, 0, this.filled);
-    this.count.bytes += grown.byteLength - this.body.byteLength;
-    this.body = grown;
   }
 
   private dropFirst(): void {

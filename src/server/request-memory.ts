@@ -8,7 +8,7 @@
  *   Choudhury and Hahne, Dynamic Queue Length Thresholds.)
  * - An unfinished request above that may still have to be finished for its bytes ever to come back. A part of the budget is kept
  *   for such: they take turns, those that lack least first.
- * - Above the whole budget `onExceeded` has to make room at once.
+ * - Above the whole budget, turns aside, `onExceeded` has to make room at once.
  */
 import type { Clock, Scheduled } from "../io/clock.ts";
 
@@ -25,6 +25,8 @@ export interface MemoryHolder {
 /** Of the budget, for ordinary reading; the rest is for turns. */
 const ORDINARY_PART = 3 / 4;
 const ROOM_PART = 1 / 4;
+/** When the budget is exceeded by more than this part of it, relief comes at once. */
+const AT_ONCE_PART = 1 / 4;
 /** Those that wait for room are looked at this often while there are any. */
 const WAKE_MS = 5;
 /** The most that one read brings. */
@@ -33,7 +35,7 @@ const READ_BYTES = 512 * 1024;
 export class RequestMemory {
   readonly limitBytes: number;
   totalBytes = 0;
-  /** Called in a task of its own whenever the total has grown beyond the limit. */
+  /** Called when more than the limit is held; may make holders account less. */
   onExceeded: () => void = () => {};
   /** Called, maybe often, while memory is scarce and more is taken. */
   onScarce: () => void = () => {};
@@ -42,6 +44,7 @@ export class RequestMemory {
   private readonly turns = new Set<MemoryHolder>();
   private wake: Scheduled | null = null;
   private relief: Scheduled | null = null;
+  private isRelieving = false;
 
   constructor(limitBytes: number, clock: Clock) {
     this.limitBytes = limitBytes;
@@ -58,17 +61,19 @@ export class RequestMemory {
     return this.waiting.size > 0 || this.totalBytes > this.limitBytes / 2;
   }
 
+  /** How much is held above the limit, but for those who have a turn. */
+  get exceededBytes(): number {
+    let bytes = this.totalBytes - this.limitBytes;
+    for (const holder of this.turns) bytes -= holder.heldBytes;
+    return Math.max(0, bytes);
+  }
+
   /** Takes note of what a holder holds now. */
   account(holder: MemoryHolder, heldBytes: number): void {
     this.totalBytes += heldBytes - holder.heldBytes;
     holder.heldBytes = heldBytes;
     if (this.totalBytes > this.limitBytes / 2) this.onScarce();
-    if (this.totalBytes > this.limitBytes && this.relief === null) {
-      this.relief = this.clock.schedule(0, () => {
-        this.relief = null;
-        if (this.totalBytes > this.limitBytes) this.onExceeded();
-      });
-    }
+    if (this.totalBytes > this.limitBytes) this.seekRelief();
   }
 
   /** Whether more may be read from the holder. */
@@ -118,6 +123,22 @@ export class RequestMemory {
     }
     this.giveTurns();
     if (this.waiting.size > 0) this.wake = this.clock.schedule(WAKE_MS, () => this.wakeAll());
+  }
+
+  /** Soon, because many may come together; at once, when it is much. */
+  private seekRelief(): void {
+    if (this.isRelieving) return;
+    if (this.exceededBytes > this.limitBytes * AT_ONCE_PART) return this.relieve();
+    this.relief ??= this.clock.schedule(0, () => {
+      this.relief = null;
+      if (this.exceededBytes > 0) this.relieve();
+    });
+  }
+
+  private relieve(): void {
+    this.isRelieving = true;
+    this.onExceeded();
+    this.isRelieving = false;
   }
 
   private giveTurns(): void {
