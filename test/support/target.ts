@@ -7,7 +7,7 @@ import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, write
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { binary, cache, kafkaBin } from "./paths.ts";
-import { sleep, until } from "./until.ts";
+import { GivenUp, sleep, until } from "./until.ts";
 
 export type TargetKind = "binary" | "kafka";
 
@@ -93,7 +93,7 @@ export class Target {
     await until(
       `${this.kind} on port ${this.port} to answer`,
       () => {
-        if (this.#child?.exitCode !== null) throw new StartFailure(`the broker exited: ${this.#child?.exitCode}\n${this.log()}`);
+        if (this.#child?.exitCode !== null) throw new GivenUp(`the broker exited: ${this.#child?.exitCode}\n${this.log()}`);
         return answers(this.port);
       },
       { timeoutMs: 60_000 },
@@ -202,8 +202,6 @@ export class Target {
     if (this.#ownsData) rmSync(this.home, { recursive: true, force: true });
   }
 }
-
-class StartFailure extends Error {}
 
 const live = new Set<Target>();
 process.on("exit", () => {

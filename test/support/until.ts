@@ -2,6 +2,9 @@
 
 export const sleep = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
 
+/** Thrown by a probe when waiting longer is of no use. */
+export class GivenUp extends Error {}
+
 /**
  * Asks `probe` again and again until it gives something other than undefined, null or false, and returns that.
  * Throws after `timeoutMs`, with what the last probe threw or with `what`.
@@ -19,6 +22,7 @@ export async function until<T>(
       if (found !== undefined && found !== null && found !== false) return found;
       fault = undefined;
     } catch (error) {
+      if (error instanceof GivenUp) throw error;
       fault = error;
     }
     await sleep(everyMs);
