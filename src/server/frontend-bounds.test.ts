@@ -1,7 +1,9 @@
 /** Every bound that a client can reach, reached; and whether others are served meanwhile. */
 import { afterEach, describe, expect, test } from "bun:test";
 import { FakeClock } from "../../test/sim/fake-clock.ts";
-import { type Client, int32Bytes, Rig, request, until } from "./frontend-rig.ts";
+import { type Call, handler } from "../handlers/handler.ts";
+import { api, array, string } from "../protocol/schema.ts";
+import { type Client, Echo, frame, int32Bytes, Rig, request, until } from "./frontend-rig.ts";
 
 const ECHO = 100;
 const PIPED = 101;
@@ -233,15 +235,27 @@ describe("memory", () => {
     expect(rig.messages("info").length).toBeGreaterThan(0);
   });
 
-  test("decoded items count, too", async () => {
-    const client = await start().client();
-    client.send(request(ECHO, 1, "hold", Buffer.alloc(100_000)));
-    await until(() => rig.held.has(1), "it to begin");
-    expect(rig.heldBytes).toBeGreaterThan(100_000);
-    rig.held.get(1)!.releaseRequest();
+  test("a request counts until it is answered or released, its decoded items too", async () => {
+    const Items = api({ ...Echo, key: 102, request: { items: array({ name: string() }) } });
+    let held: Call<typeof Items> | null = null;
+    const hold = handler<typeof Items>({
+      api: Items,
+      served: "1-1",
+      handle(call) {
+        held = call;
+      },
+      onError: (error) => ({ errorCode: error.code, payload: Buffer.alloc(0) }),
+    });
+    const client = await start({}, [hold]).client();
+    const header = Buffer.from([0, 102, 0, 1, 0, 0, 0, 1, 255, 255]);
+    client.send(frame(Buffer.concat([header, int32Bytes(1000), Buffer.alloc(2000)]))); // a thousand empty names
+    await until(() => held !== null, "it to begin");
+    expect(rig.heldBytes).toBeGreaterThan(50_000);
+    held!.releaseRequest();
     await until(() => rig.heldBytes === 0, "a released request to count no more");
-    rig.release(1);
+    held!.reply({ errorCode: 0, payload: Buffer.alloc(0) });
     await client.answered(1);
+    expect(rig.heldBytes).toBe(0);
   });
 });
 
