@@ -1,0 +1,142 @@
+/** The real disk, on the temporary directory of this machine. */
+import { afterAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { DiskError, readWholeFile, replaceFile } from "./disk.ts";
+import { kernelReportsSyncfsErrors } from "./libc.ts";
+import { realDisk as disk } from "./real-disk.ts";
+
+const root = mkdtempSync(`${tmpdir()}/real-disk-`);
+afterAll(() => rmSync(root, { recursive: true }));
+const path = (name: string): string => `${root}/${name}`;
+
+describe("a file", () => {
+  test("holds what was written where it was written", async () => {
+    const file = disk.open(path("a"), "create");
+    file.write(Buffer.from("hello"), 3);
+    file.write(Buffer.alloc(300_000, 7), 8);
+    expect(readFileSync(path("a")).subarray(0, 9).toString("latin1")).toBe("\0\0\0hello\x07");
+    expect(file.size()).toBe(300_008);
+    for (const read of [
+      (into: Uint8Array, at: number) => file.read(into, at),
+      (into: Uint8Array, at: number) => file.readCold(into, at),
+    ]) {
+      const into = Buffer.alloc(10);
+      expect(await read(into, 3)).toBe(10);
+      expect(into.toString("latin1")).toBe("hello\x07\x07\x07\x07\x07");
+      expect(await read(into, 300_000)).toBe(8);
+      expect(await read(into, 400_000)).toBe(0);
+    }
+    await file.sync();
+    file.truncate(4);
+    expect(file.size()).toBe(4);
+    file.close();
+  });
+
+  test.if(process.platform === "linux")("is read from the page cache where it is there", () => {
+    const file = disk.open(path("hot"), "create");
+    file.write(Buffer.from("0123456789"), 0);
+    const into = Buffer.from(new ArrayBuffer(100)).subarray(50, 54);
+    expect(file.readHot(into, 2)).toBe(4);
+    expect(into.toString()).toBe("2345");
+    expect(file.readHot(Buffer.alloc(4), 100)).toBe(0);
+    file.close();
+  });
+
+  test("opened for reading cannot be written, and must exist", () => {
+    writeFileSync(path("r"), "x");
+    const file = disk.open(path("r"), "read");
+    expect(() => file.write(Buffer.from("y"), 0)).toThrow("EBADF");
+    file.close();
+    for (const mode of ["read", "write"] as const) expect(() => disk.open(path("missing"), mode)).toThrow(DiskError);
+  });
+
+  test("errors carry operation, path and code", () => {
+    try {
+      disk.open(path("none/file"), "create");
+      expect.unreachable();
+    } catch (error) {
+      expect(error).toBeInstanceOf(DiskError);
+      expect(error).toMatchObject({ operation: "open", path: path("none/file"), code: "ENOENT" });
+    }
+  });
+});
+
+describe("directories", () => {
+  test("are made with their parents, listed in order, synced, removed with all in them", async () => {
+    disk.makeDirectory(path("d/e"));
+    disk.makeDirectory(path("d/e"));
+    writeFileSync(path("d/z"), "");
+    writeFileSync(path("d/B"), "");
+    expect(disk.list(path("d"))).toEqual([
+      { name: "B", isDirectory: false },
+      { name: "e", isDirectory: true },
+      { name: "z", isDirectory: false },
+    ]);
+    expect(disk.list(path("nothing"))).toBeNull();
+    await disk.syncDirectory(path("d"));
+    expect(disk.syncDirectory(path("nothing"))).rejects.toThrow("fsync");
+    disk.removeTree(path("d"));
+    disk.removeTree(path("d"));
+    expect(disk.exists(path("d"))).toBeFalse();
+  });
+
+  test("files are renamed over others, and removed once or twice", async () => {
+    await replaceFile(disk, path("f"), Buffer.from("old"));
+    await replaceFile(disk, path("f"), Buffer.from("new"));
+    expect(Buffer.from(readWholeFile(disk, path("f"))!).toString()).toBe("new");
+    expect(disk.exists(path("f.tmp"))).toBeFalse();
+    disk.rename(path("f"), path("g"));
+    expect(() => disk.rename(path("f"), path("g"))).toThrow("ENOENT");
+    disk.remove(path("g"));
+    disk.remove(path("g"));
+    expect(readWholeFile(disk, path("g"))).toBeNull();
+  });
+});
+
+describe("syncfs", () => {
+  test.if(process.platform === "linux")("syncs, several at once", async () => {
+    const syncFileSystem = disk.syncFileSystem;
+    if (syncFileSystem === null) return; // an old kernel, or FFI is forbidden: the caller syncs file by file
+    writeFileSync(path("s"), "x");
+    await Promise.all([syncFileSystem(root), syncFileSystem(root)]);
+    await syncFileSystem(root);
+  });
+
+  test("is believed from Linux 5.8 on", () => {
+    expect(["4.19.0", "5.7.19", "5.8.0", "5.10.0-28-amd64", "6.1.0", "10.0"].map(kernelReportsSyncfsErrors)).toEqual([
+      false,
+      false,
+      true,
+      true,
+      true,
+      true,
+    ]);
+  });
+});
+
+describe("a lock", () => {
+  test("is exclusive, and free after release", () => {
+    const lock = disk.lock(path(".lock"));
+    expect(lock).not.toBeNull();
+    expect(disk.lock(path(".lock"))).toBeNull();
+    lock!.release();
+    const again = disk.lock(path(".lock"));
+    expect(again).not.toBeNull();
+    again!.release();
+  });
+
+  test("of a process that was killed is free", async () => {
+    const source = `import { realDisk } from ${JSON.stringify(new URL("./real-disk.ts", import.meta.url).pathname)};
+      console.log(realDisk.lock(${JSON.stringify(path(".killed"))}) === null ? "held" : "taken"); setInterval(() => {}, 1000);`;
+    const child = Bun.spawn([process.execPath, "-e", source], { stdout: "pipe", stderr: "inherit" });
+    const { value } = await child.stdout.getReader().read();
+    expect(new TextDecoder().decode(value)).toBe("taken\n");
+    expect(disk.lock(path(".killed"))).toBeNull();
+    child.kill("SIGKILL");
+    await child.exited;
+    const lock = disk.lock(path(".killed"));
+    expect(lock).not.toBeNull();
+    lock!.release();
+  });
+});
