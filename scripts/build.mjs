@@ -1,7 +1,7 @@
 // `npm run build`: dist/quarkmq, one self-contained executable. Plain Node 20.
 
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -19,16 +19,18 @@ const entryPoints = ["src/cli/main.ts", "src/io/sync-worker.ts"];
 export function compile({ outfile, target = null, bytecode = true, quiet = false }) {
   if (!existsSync(bun)) throw new Error("node_modules/.bin/bun is missing: run `npm ci` first");
   mkdirSync(dirname(outfile), { recursive: true });
-  const beside = `${outfile}.${process.pid}.tmp`; // the program may be running: replace it, never write into it
-  const args = ["build", "--compile", "--minify", "--format=esm", `--outfile=${beside}`];
+  // The program may be running: it is replaced, never written into. Its name at birth stands in it, so that is always the same.
+  const scratch = mkdtempSync(`${outfile}-`);
+  const args = ["build", "--compile", "--minify", "--format=esm", `--outfile=${join(scratch, "quarkmq")}`];
   if (bytecode) args.push("--bytecode");
   if (target !== null) args.push(`--target=${target}`);
-  const { status, error, stdout, stderr } = spawnSync(bun, [...args, ...entryPoints], { cwd: root, encoding: "utf8" });
-  if (error || status !== 0) {
-    rmSync(beside, { force: true });
-    throw new Error(`the compiler failed: ${error?.message ?? `${stdout}${stderr}`.trim()}`);
+  try {
+    const { status, error, stdout, stderr } = spawnSync(bun, [...args, ...entryPoints], { cwd: root, encoding: "utf8" });
+    if (error || status !== 0) throw new Error(`the compiler failed: ${error?.message ?? `${stdout}${stderr}`.trim()}`);
+    renameSync(join(scratch, "quarkmq"), outfile);
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
   }
-  renameSync(beside, outfile);
   if (!quiet) console.error(`built ${outfile}`);
 }
 

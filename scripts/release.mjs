@@ -47,7 +47,8 @@ function member({ name, bytes, mode, seconds }) {
   octal(bytes.length, 124, 12);
   octal(seconds, 136, 12);
   header.write("        ", 148); // the checksum counts itself as blanks
-  header.write("0ustar\x0000", 156); // a regular file; magic and version
+  header.write("0", 156); // a regular file
+  header.write("ustar\x0000", 257); // magic and version
   header.write("root", 265);
   header.write("root", 297);
   let sum = 0;
