@@ -44,6 +44,11 @@ export class IndexFile {
     return this.stored + this.tailCount;
   }
 
+  /** Whether the file holds all entries and nothing else. */
+  get isWritten(): boolean {
+    return this.tailCount === 0 && this.fileIsExact;
+  }
+
   /** Whether a block is full and should be written before the next entry. */
   get blockIsFull(): boolean {
     return this.tailCount >= BLOCK_ENTRIES;

@@ -37,6 +37,7 @@ export const DATA_FORMAT_VERSION = 1;
 const CLEAN_SHUTDOWN_VERSION = 1;
 /** Kafka's producer.id.expiration.check.interval.ms. */
 const PRODUCER_CHECK_INTERVAL_MS = 10 * 60 * 1000;
+const CLOSED_TOGETHER = 128;
 
 export interface LogDirectoryConfig {
   /** When an append counts, for logs that do not say otherwise. */
@@ -225,14 +226,23 @@ export class LogDirectory {
   private async finish(): Promise<void> {
     const { disk, dataPath, recoveryPoints } = this.shared;
     while (this.rounds.busy) await this.rounds.idle();
-    let isClean = true;
-    for (const log of this.logs) if (!log.prepareClose()) isClean = false;
-    do await this.rounds.idle();
-    while (this.rounds.busy);
+    const isClean = await this.closeLogs([...this.logs]);
     await recoveryPoints.close();
-    for (const log of this.logs) log.close();
     const marker = encodeVersionedText(CLEAN_SHUTDOWN_VERSION, { incarnation: this.incarnation });
     if (isClean) await replaceFile(disk, `${dataPath}/${CLEAN_SHUTDOWN_FILE}`, marker);
+  }
+
+  /** Some at a time: each holds files open until its last round has ended. False if one could not write what a clean start needs. */
+  private async closeLogs(logs: readonly Log[]): Promise<boolean> {
+    let isClean = true;
+    for (let i = 0; i < logs.length; i += CLOSED_TOGETHER) {
+      const some = logs.slice(i, i + CLOSED_TOGETHER);
+      for (const log of some) if (!log.prepareClose()) isClean = false;
+      while (this.rounds.busy) await this.rounds.idle();
+      for (const log of some) log.close();
+    }
+    if (this.rounds.failed) await this.rounds.idle(); // rejects
+    return isClean;
   }
 
   private start(): void {

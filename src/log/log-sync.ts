@@ -76,6 +76,11 @@ export class LogSync implements SyncTarget, RecoveryPointSource {
     return this.round.running;
   }
 
+  /** Whether anything waits to be synced. */
+  get hasWork(): boolean {
+    return this.appendedTo !== null || this.pendingHandles.length > 0 || this.pendingDirectories.size > 0 || this.epochsAreBehind;
+  }
+
   /** Whether the checkpoint file lacks an epoch. */
   get epochsAreBehind(): boolean {
     return this.log.leaderEpochs.changes !== this.epochsWritten;

@@ -190,7 +190,9 @@ export class Log implements SyncedLog {
 
   /** Writes what a clean start wants to find: indexes, producers. A last round syncs it. False if the indexes could not be written: the next start must not trust them. */
   prepareClose(): boolean {
-    if (this.offline !== null || this.active === undefined || !this.directoryExists) return true;
+    const { active } = this;
+    if (this.offline !== null || active === undefined) return true;
+    if (this.snapshotOffset === this.logEndOffset && active.indexesAreWritten && !this.sync.hasWork) return true;
     const finished = this.attempt("the indexes", () => this.finishActive());
     if (this.snapshotOffset !== this.logEndOffset) this.attempt("a producer snapshot", () => this.takeSnapshot());
     this.sync.syncEverything();
@@ -362,7 +364,7 @@ export class Log implements SyncedLog {
   private afterAppend(): void {
     if (this.endBytes - this.bytesAtSnapshot > SNAPSHOT_EVERY_BYTES) {
       this.bytesAtSnapshot = this.endBytes;
-      if (this.producers.size > 0) this.attempt("a producer snapshot", () => this.takeSnapshot());
+      this.attempt("a producer snapshot", () => this.takeSnapshot());
     }
     this.sync.appended(this.activeHandle!);
     if (this.durability === "page-cache") this.moveDurableEnd(this.logEndOffset, this.endBytes);

@@ -135,6 +135,13 @@ export class Segment {
     this.timeIndex.file.settle();
   }
 
+  /** Whether the index files are as a clean start wants them. Reads nothing. */
+  get indexesAreWritten(): boolean {
+    const { offsetIndex, timeIndex, max } = this;
+    if (!offsetIndex.file.isWritten || !timeIndex.file.isWritten) return false;
+    return max === null || timeIndex.lastEntry.timestampMs === max.timestampMs;
+  }
+
   /** Forgets index entries and is ready to take in its batches again, from `position` on; `index` says what is kept. */
   restartIndexes(index: IndexState): void {
     this.files.retire(this.offsetIndex.file.openFile);

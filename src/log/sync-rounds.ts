@@ -105,6 +105,17 @@ export class SyncRounds {
 
   private round(): void {
     this.begun = true;
+    try {
+      this.begin();
+      this.sync()
+        .then(() => this.end())
+        .catch((error) => this.fail(error));
+    } catch (error) {
+      this.fail(error); // of a target: a broken invariant
+    }
+  }
+
+  private begin(): void {
     const targets = this.dirty;
     this.dirty = this.inRound;
     this.inRound = targets;
@@ -118,10 +129,6 @@ export class SyncRounds {
       for (const file of files) this.files.push(file);
       for (const directory of directories) this.directories.add(directory);
     }
-    this.sync().then(
-      () => this.end(),
-      (error) => this.fail(error),
-    );
   }
 
   private sync(): Promise<unknown> {
