@@ -8,6 +8,8 @@ export const SNAPSHOT_SUFFIX = ".snapshot";
 export const WINDOWS_SUFFIX = ".producer-windows";
 export const EPOCHS_FILE = "leader-epoch-checkpoint";
 export const PARTITION_METADATA_FILE = "partition.metadata";
+/** Ours, in directories that another broker wrote (foreign-end.ts). */
+export const FOREIGN_END_FILE = "quarkmq-foreign-end";
 
 /** In the data directory itself. */
 export const LOCK_FILE = ".lock";

@@ -88,6 +88,15 @@ export interface FoundPartition {
   readonly topicId: string | null;
 }
 
+/** A partition whose files were put together elsewhere in the data directory. */
+export interface Arrival {
+  readonly topic: string;
+  readonly partition: number;
+  readonly topicId: string;
+  /** From `temporaryDirectory`. */
+  readonly directory: string;
+}
+
 export class LogDirectory {
   readonly rounds: SyncRounds;
   /** What the last clean shutdown said; null after a crash and on the first start. */
@@ -194,9 +203,9 @@ export class LogDirectory {
 
   /** Removes the directory of a partition that has no open log. */
   discard(name: string): void {
-    const { disk, dataPath, random, logger } = this.shared;
+    const { disk, dataPath, logger } = this.shared;
     const from = `${dataPath}/${name}`;
-    const to = `${dataPath}/${deletedDirectoryName(name, Buffer.from(random.bytes(16)).toString("hex"))}`;
+    const to = `${dataPath}/${this.deletedName(name)}`;
     try {
       if (disk.list(from) === null) return;
       disk.rename(from, to);
@@ -208,6 +217,36 @@ export class LogDirectory {
     // Nothing in it is removed before it has left its name for good: a power cut leaves the whole directory under one of the two.
     const endRound = (): void => this.removeLater(to);
     this.rounds.markDirty({ beginRound: () => ({ files: [], directories: [dataPath] }), endRound });
+  }
+
+  /** Makes a directory to put a partition's files together in, for `bringIn`. It goes by itself at a start if it never gets there. Throws DiskError. */
+  temporaryDirectory(topic: string, partition: number): string {
+    const { disk, dataPath } = this.shared;
+    const path = `${dataPath}/${this.deletedName(partitionDirectoryName(topic, partition))}`;
+    disk.makeDirectory(path);
+    return path;
+  }
+
+  /** Removes such a directory in the background. */
+  discardTemporary(directory: string): void {
+    this.removeLater(directory);
+  }
+
+  /**
+   * Gives directories (synced, with all that is in them) their place, to be opened there. Whatever has the place goes, and what was known
+   * of it. Resolves when that is durable. Rejects with DiskError; then some may have their place, and none is what it says.
+   */
+  async bringIn(arrivals: readonly Arrival[]): Promise<void> {
+    const { disk, dataPath, recoveryPoints } = this.shared;
+    await recoveryPoints.forgetAll(arrivals);
+    for (const { topic, partition, directory } of arrivals) {
+      const name = partitionDirectoryName(topic, partition);
+      await this.renaming.get(name);
+      this.discard(name);
+      disk.rename(directory, `${dataPath}/${name}`);
+    }
+    this.rounds.markDirty({ beginRound: () => ({ files: [], directories: [dataPath] }), endRound() {} });
+    await this.rounds.idle();
   }
 
   /** Ends cleanly: a last round, everything that a clean start wants, the marker, the lock. Rejects after a failed sync, or when the disk refuses. */
@@ -243,6 +282,10 @@ export class LogDirectory {
     }
     if (this.rounds.failed) await this.rounds.idle(); // rejects
     return isClean;
+  }
+
+  private deletedName(name: string): string {
+    return deletedDirectoryName(name, Buffer.from(this.shared.random.bytes(16)).toString("hex"));
   }
 
   private start(): void {

@@ -3,6 +3,7 @@ import { DiskError, readWholeFile } from "../io/disk.ts";
 import { baseOffset, partitionLeaderEpoch } from "../record/batch.ts";
 import { scanBatches } from "./batch-scan.ts";
 import { EPOCHS_FILE } from "./file-names.ts";
+import { readForeignEnd } from "./foreign-end.ts";
 import { CorruptLog } from "./index-recovery.ts";
 import { LeaderEpochs } from "./leader-epochs.ts";
 import { type Durability, Log, type LogConfig, type LogShared, makeSegment } from "./log.ts";
@@ -21,8 +22,6 @@ export interface OpenLogOptions {
   readonly config: LogConfig;
   /** Default: that of the data directory. */
   readonly durability?: Durability;
-  /** For directories that another broker wrote: offsets may be missing between batches. */
-  readonly allowsGaps?: boolean;
 }
 
 export interface OpenContext {
@@ -111,7 +110,7 @@ async function recoverLog(
       segments: recovered.segments,
       logStartOffset,
       logEndOffset: recovered.logEndOffset,
-      trustedOffset: o.allowsGaps ? Number.POSITIVE_INFINITY : (point?.offset ?? 0) - 1, // at the point itself a snapshot may be newer than the round
+      trustedOffset: (point?.offset ?? 0) - 1, // at the point itself a snapshot may be newer than the round
     },
     producers,
   );
@@ -143,7 +142,7 @@ function recoveryContext(
     indexIntervalBytes: o.config.indexIntervalBytes,
     recoveryPoint: point,
     wasCleanShutdown: context.wasCleanShutdown,
-    allowsGaps: o.allowsGaps ?? false,
+    foreignEnd: readForeignEnd(shared.disk, directory),
     epochs,
     makeSegment(baseOffset) {
       const segment = makeSegment(shared, o.config, directory, baseOffset, 0);

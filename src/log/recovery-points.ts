@@ -101,6 +101,12 @@ export class RecoveryPoints implements RoundRider {
     this.points.delete(keyOf(log.topicId, log.partition));
   }
 
+  /** Forgets partitions that have no log, and resolves when that is on the disk. Rejects with DiskError. */
+  async forgetAll(places: readonly { readonly topicId: string; readonly partition: number }[]): Promise<void> {
+    const known = places.filter(({ topicId, partition }) => this.points.delete(keyOf(topicId, partition)));
+    if (known.length > 0) await this.rewrite();
+  }
+
   /** Notes a point at once and resolves when it is on the disk: needed before a log is cut below what the journal says. */
   async lower(log: RecoveryPointSource, point: RecoveryPoint): Promise<void> {
     this.moved.delete(log);

@@ -27,8 +27,8 @@ export interface RecoveryContext {
   readonly recoveryPoint: RecoveryPoint | null;
   /** After a clean shutdown nothing is read but names and sizes. */
   readonly wasCleanShutdown: boolean;
-  /** Whether offsets may be missing between batches above the recovery point: only in what another broker wrote. */
-  readonly allowsGaps: boolean;
+  /** Another broker wrote what lies below this offset: batches may be missing there. */
+  readonly foreignEnd: number;
   readonly epochs: LeaderEpochs;
   /** The segment of that file, with its size; its indexes are still empty. */
   makeSegment(baseOffset: number): Segment;
@@ -151,7 +151,7 @@ async function validateFrom(context: RecoveryContext, segments: Segment[], first
     const fileBytes = segment.size;
     const isFirst = segment.baseOffset === point.segmentBaseOffset;
     const from = isFirst ? point.position : 0;
-    if (!isFirst && segment.baseOffset !== nextOffset && !(context.allowsGaps && segment.baseOffset > nextOffset)) {
+    if (!isFirst && !mayFollow(context, nextOffset, segment.baseOffset)) {
       await cutSegments(context, segments, i, `begins at offset ${segment.baseOffset} where ${nextOffset} is expected`);
       break;
     }
@@ -169,6 +169,10 @@ async function validateFrom(context: RecoveryContext, segments: Segment[], first
   return nextOffset;
 }
 
+/** Whether what begins at `base` can be the next thing behind `nextOffset`. */
+const mayFollow = (context: RecoveryContext, nextOffset: number, base: number): boolean =>
+  base === nextOffset || (base > nextOffset && base <= context.foreignEnd);
+
 /** Takes in the good batches of [from, fileBytes). */
 async function validate(context: RecoveryContext, segment: Segment, from: number, fileBytes: number, nextOffset: number) {
   const handle = segment.hold();
@@ -179,7 +183,7 @@ async function validate(context: RecoveryContext, segment: Segment, from: number
     const stopped = await scanBatches(range, (b, at) => {
       const base = baseOffset(b, at);
       const last = lastOffset(b, at);
-      if (base !== expected && !context.allowsGaps) gap = `base offset ${base} where ${expected} is expected`;
+      if (!mayFollow(context, expected, base)) gap = `base offset ${base} where ${expected} is expected`;
       else if (last - segment.baseOffset > MAX_RELATIVE_OFFSET) gap = `offset ${last} is too far from the segment's base`;
       if (gap !== null) return false;
       const epoch = partitionLeaderEpoch(b, at);
