@@ -212,6 +212,13 @@ export class Connection implements CallOwner, MemoryHolder, SocketOwner {
     if (!this.isSettling) this.settle(this.host.nowMs());
   }
 
+  /** Nobody will answer what has begun: closes once what is answered is sent. */
+  giveUpCalls(): void {
+    const first = this.calls.findIndex(({ outcome }) => outcome === "pending");
+    if (first >= 0) this.calls.length = first;
+    this.settle(this.host.nowMs());
+  }
+
   /** Closes at once, with a line in the log if a reason is given. */
   abort(reason: string | null): void {
     if (reason !== null) this.host.lines.info(reason, { client: this.client, heldBytes: this.heldBytes });

@@ -92,6 +92,7 @@ export class Connections implements ConnectionHost {
       return null;
     }
     const connection = new Connection(++this.lastId, socket, this);
+    this.o.logger.debug("connection opened", { client: connection.client, to: `${socket.localAddress}:${socket.localPort}` });
     this.counters.connectionsAccepted++;
     this.open.add(connection);
     this.openByAddress.set(connection.remoteAddress, this.openFrom(connection.remoteAddress) + 1);
@@ -112,11 +113,14 @@ export class Connections implements ConnectionHost {
     this.memory.close();
   }
 
-  /** Resolves once no connection is open. */
-  empty(): Promise<void> {
-    if (this.open.size === 0) return Promise.resolve();
-    return new Promise((resolve) => {
+  /** Resolves once no connection is open, or after `withinMs`. For the end: calls that are not answered by now never will be. */
+  async drained(withinMs: number): Promise<void> {
+    await new Promise<void>((resolve) => this.o.net.nextTurn(resolve)); // answers that are on their way to us
+    for (const connection of [...this.open]) connection.giveUpCalls();
+    if (this.open.size === 0) return;
+    await new Promise<void>((resolve) => {
       this.whenEmpty = resolve;
+      this.o.clock.schedule(withinMs, resolve);
     });
   }
 
@@ -165,6 +169,7 @@ export class Connections implements ConnectionHost {
 
   onClosed(connection: Connection): void {
     this.counters.connectionsClosed++;
+    this.o.logger.debug("connection closed", { client: connection.client, software: connection.clientSoftwareName });
     this.open.delete(connection);
     const left = this.openFrom(connection.remoteAddress) - 1;
     if (left === 0) this.openByAddress.delete(connection.remoteAddress);

@@ -265,19 +265,18 @@ describe("the end", () => {
     busy.send(request(PIPED, 1, "hold"), request(PIPED, 2, "hold"), request(ECHO, 3));
     await until(() => rig.held.size === 2, "two to begin");
     rig.frontend.end(5000);
-    const drained = rig.frontend.drained();
     await idle.closed();
     await expect(rig.client()).rejects.toThrow();
     expect(busy.isClosed).toBe(false);
     rig.release(2);
     rig.release(1);
-    await drained;
     await busy.closed();
     expect(busy.answers.map(({ correlationId }) => correlationId)).toEqual([1, 2]);
     expect(rig.begun).toEqual([1, 2]);
+    expect(rig.frontend.connections.count).toBe(0);
   });
 
-  test("it waits no longer than it may", async () => {
+  test("a connection that takes too long is closed", async () => {
     const [held, unread] = [await start().client(), await rig.client()];
     held.send(request(ECHO, 1, "hold"));
     unread.stopReading();
@@ -285,20 +284,40 @@ describe("the end", () => {
     await until(() => rig.begun.length === 2, "both to begin");
     const beganMs = performance.now();
     rig.frontend.end(200);
-    await rig.frontend.drained();
+    await until(() => rig.frontend.connections.count === 0, "both to be closed");
     expect(performance.now() - beganMs).toBeGreaterThanOrEqual(200);
     expect(performance.now() - beganMs).toBeLessThan(1000);
     expect(rig.heldBytes).toBeLessThan(100); // the held call's own
   });
 
-  test("it is quiet when no request is worked on", async () => {
+  test("drained: answers are sent, what nobody answers is given up at once, and who does not read gets so long", async () => {
+    const [held, reading, unread] = [await start().client(), await rig.client(), await rig.client()];
+    held.send(request(PIPED, 1), request(PIPED, 2, "hold"));
+    await held.answered(1);
+    for (const client of [reading, unread]) {
+      client.stopReading();
+      client.send(request(ECHO, 3, "big", Buffer.alloc(0), 20 * MIB));
+    }
+    await until(() => rig.begun.length === 4, "all to begin");
+    rig.frontend.end(5000);
+    const beganMs = performance.now();
+    const drained = rig.frontend.drained(400);
+    reading.startReading();
+    await reading.answered(1);
+    await Promise.all([held.closed(), reading.closed()]);
+    expect(performance.now() - beganMs).toBeLessThan(300);
+    await drained;
+    expect(performance.now() - beganMs).toBeGreaterThanOrEqual(400);
+    expect(rig.frontend.connections.count).toBe(1);
+  });
+
+  test("quiet: no request is worked on", async () => {
     const client = await start().client();
     client.send(request(ECHO, 1, "hold"));
     await until(() => rig.held.has(1), "it to begin");
     rig.frontend.end(5000);
-    const quiet = rig.frontend.quiet(5000);
     let isQuiet = false;
-    quiet.then(() => {
+    const quiet = rig.frontend.quiet(5000).then(() => {
       isQuiet = true;
     });
     await Bun.sleep(50);

@@ -66,7 +66,7 @@ export class Frontend {
     return { host: listener.host, port: listener.port };
   }
 
-  /** Accepts no connection and no request any more; connections close once what they had begun is answered and sent, or after `withinMs`. */
+  /** Accepts no connection and no request any more; each connection closes once what it had begun is answered and sent, or after `withinMs`. */
   end(withinMs: number): void {
     for (const listener of this.listeners.values()) listener.stop();
     this.listeners.clear();
@@ -78,9 +78,9 @@ export class Frontend {
     return this.connections.quiet(withinMs);
   }
 
-  /** Resolves when, after `end`, all connections are closed. */
-  drained(): Promise<void> {
-    return this.connections.empty();
+  /** After `end` and the broker's end: resolves when all answers are sent and all connections closed, or after `withinMs`. */
+  drained(withinMs: number): Promise<void> {
+    return this.connections.drained(withinMs);
   }
 
   /** Closes everything at once. */

@@ -77,14 +77,17 @@ describe("the memory for requests", () => {
     for (const holder of holders) memory.wait(holder);
     await clock.advance(10);
     const turns = () => holders.map((holder) => memory.hasTurn(holder));
-    expect(turns()).toEqual([false, true, false, true, false]); // 1.5 and 2 of 4
+    expect(turns()).toEqual([false, true, true, true, false]); // 1.5 and 2 of 4; and one may always be too large: 3
     expect(memory.mayRead(holders[1]!)).toBe(true);
+    memory.endTurn(holders[1]!);
+    expect(turns()).toEqual([false, false, true, true, false]); // 9 is too large, and 3 is already
+    const late = hold(0.1, 2);
+    memory.wait(late);
     memory.endTurn(holders[3]!);
-    expect(turns()).toEqual([false, true, false, false, false]); // 3 is more than the 2 that are left
-    memory.leave(holders[1]!);
     expect(turns()).toEqual([false, false, true, false, false]);
-    memory.endTurn(holders[2]!);
-    expect(turns()).toEqual([true, false, false, false, false]); // one may always, however large
+    expect(memory.hasTurn(late)).toBe(true); // the large one does not keep the small ones out
+    memory.leave(holders[2]!);
+    expect(turns()).toEqual([true, false, false, false, false]);
     expect(holders.map(({ rooms }) => rooms)).toEqual([1, 1, 1, 1, 0]);
   });
 

@@ -42,6 +42,8 @@ export class RequestMemory {
   private readonly clock: Clock;
   private readonly waiting = new Set<MemoryHolder>();
   private readonly turns = new Set<MemoryHolder>();
+  /** The one with a turn for more than the part kept for turns. */
+  private oversized: MemoryHolder | null = null;
   private wake: Scheduled | null = null;
   private relief: Scheduled | null = null;
   private isRelieving = false;
@@ -95,7 +97,9 @@ export class RequestMemory {
 
   /** The holder has no unfinished request any more, so it needs no turn. */
   endTurn(holder: MemoryHolder): void {
-    if (this.turns.delete(holder)) this.giveTurns();
+    if (!this.turns.delete(holder)) return;
+    if (this.oversized === holder) this.oversized = null;
+    this.giveTurns();
   }
 
   /** The holder does not want to read, or is gone. */
@@ -141,13 +145,16 @@ export class RequestMemory {
     this.isRelieving = false;
   }
 
+  /** Gives turns while what they lack fits in the part kept for them; one may be too large for it, so that each can be finished some time. */
   private giveTurns(): void {
     let reserve = this.limitBytes * (1 - ORDINARY_PART);
-    for (const holder of this.turns) reserve -= holder.missingBytes;
+    for (const holder of this.turns) if (holder !== this.oversized) reserve -= holder.missingBytes;
     for (;;) {
       const next = this.smallestWaiting();
-      if (next === null || (this.turns.size > 0 && next.missingBytes > reserve)) return;
-      reserve -= next.missingBytes;
+      if (next === null) return;
+      if (next.missingBytes <= reserve) reserve -= next.missingBytes;
+      else if (this.oversized === null) this.oversized = next;
+      else return;
       this.turns.add(next);
       this.admit(next);
     }

@@ -9,7 +9,7 @@ import { realClock } from "../io/clock.ts";
 import { realRandom } from "../io/random.ts";
 import { realDisk } from "../io/real-disk.ts";
 import { Client, frame } from "./frontend-rig.ts";
-import { type Server, startServer } from "./server.ts";
+import { affordableConnections, type Server, startServer } from "./server.ts";
 
 const directories: string[] = [];
 const servers: Server[] = [];
@@ -82,4 +82,18 @@ describe("a server", () => {
     const again = await start({ dataDir, bind: { host: "127.0.0.1", port: server.port } });
     expect(again.port).toBe(server.port);
   });
+});
+
+test.each([
+  [null, 4096, 20_000],
+  [1_048_576, 4096, 20_000],
+  [10_000, 4096, 10_000 - 4096 - 64],
+  [1024, 4096, 1024 - 512 - 64],
+  [64, 16, 1],
+])("with %p files, %d of them for the log, there may be %d connections", (limit, openFilesMax, connections) => {
+  const warnings: unknown[] = [];
+  const logger = { ...silentLogger, warn: (...line: unknown[]) => void warnings.push(line) };
+  const config = defaultServerConfig({ openFilesMax, maxConnections: 20_000 });
+  expect(affordableConnections(config, limit, logger)).toBe(connections);
+  expect(warnings.length).toBe(connections < 20_000 ? 1 : 0);
 });

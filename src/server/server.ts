@@ -47,7 +47,7 @@ export async function startServer(o: ServerOptions): Promise<Server> {
     ...{ config, logger, clock, broker, onFatal },
     net: o.net ?? realNet,
     handlers: o.handlers ?? handlers,
-    maxConnections: affordableConnections(config, logger),
+    maxConnections: affordableConnections(config, openFilesLimit(), logger),
   });
   try {
     // The first of what will be several, with security of their own each.
@@ -61,12 +61,12 @@ export async function startServer(o: ServerOptions): Promise<Server> {
   }
 }
 
-async function stop(frontend: Frontend, broker: Broker, config: ServerConfig): Promise<void> {
-  frontend.end(config.shutdownTimeoutMs);
+async function stop(frontend: Frontend, broker: Broker, { shutdownTimeoutMs }: ServerConfig): Promise<void> {
+  frontend.end(shutdownTimeoutMs);
   try {
-    await frontend.quiet(WORK_MS); // what only waits for the disk is better answered than refused
+    await frontend.quiet(Math.min(WORK_MS, shutdownTimeoutMs / 4)); // what only waits for the disk is better answered than refused
     await broker.close(); // answers what waits for it
-    await frontend.drained();
+    await frontend.drained(Math.min(SEND_MS, shutdownTimeoutMs / 4));
   } finally {
     frontend.abort();
   }
@@ -74,21 +74,22 @@ async function stop(frontend: Frontend, broker: Broker, config: ServerConfig): P
 
 /** How long what has begun may go on as if nothing happened, long polls aside, before the broker closes under it. */
 const WORK_MS = 1000;
+/** How long clients may take to read their last answers. */
+const SEND_MS = 2000;
 
 /** Files for everything else: the lock, metadata, checkpoints, libraries, pipes. */
 const OTHER_FILES = 64;
 
 /**
- * How many connections the process can have beside the files of the log. One too many would be worse than refusing it: with no file descriptor left
- * the log cannot open its files, and the system offers the connection again and again.
+ * How many connections the process can have beside the files of the log, `filesLimit` being how many files it may open (null: not known). One too many
+ * would be worse than refusing it: with no file descriptor left the log cannot open its files, and the system offers the connection again and again.
  */
-function affordableConnections(config: ServerConfig, logger: Logger): number {
-  const limit = openFilesLimit();
-  if (limit === null) return config.maxConnections;
-  const affordable = Math.max(1, Math.floor(limit - OTHER_FILES - Math.min(config.openFilesMax, limit / 2)));
+export function affordableConnections(config: ServerConfig, filesLimit: number | null, logger: Logger): number {
+  if (filesLimit === null) return config.maxConnections;
+  const affordable = Math.max(1, Math.floor(filesLimit - OTHER_FILES - Math.min(config.openFilesMax, filesLimit / 2)));
   if (affordable >= config.maxConnections) return config.maxConnections;
   logger.warn("the limit of open files allows fewer connections than server.max_connections; raise it (ulimit -n, LimitNOFILE)", {
-    limit,
+    limit: filesLimit,
     maxConnections: config.maxConnections,
     connections: affordable,
   });
