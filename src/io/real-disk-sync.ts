@@ -34,8 +34,14 @@ function onBrokenWorker(): void {
   for (const [id, { fd }] of [...waiting]) settle(id, syncfs(fd));
 }
 
+/** In a compiled program all modules are one file, and other entry points lie where they lay below the sources' common root. */
+const workerUrl = (): URL => {
+  const isCompiled = import.meta.url.startsWith("file:///$bunfs/");
+  return new URL(isCompiled ? "./io/sync-worker.ts" : "./sync-worker.ts", import.meta.url);
+};
+
 function startWorker(): Worker {
-  const started = new Worker(new URL("./sync-worker.ts", import.meta.url));
+  const started = new Worker(workerUrl());
   started.onmessage = (event: MessageEvent<SyncAnswer>) => settle(event.data.id, event.data.synced);
   started.onerror = onBrokenWorker;
   return started;
