@@ -31,6 +31,7 @@ import { NewerFormat, RecoveryPoints } from "./recovery-points.ts";
 import { SyncRounds } from "./sync-rounds.ts";
 import { TailCache } from "./tail-cache.ts";
 import { decodeVersionedText, encodeVersionedText } from "./versioned-text.ts";
+import { WriteTrouble } from "./write-trouble.ts";
 
 /** The newest version of the data directory that this program knows, and the one that it writes. */
 export const DATA_FORMAT_VERSION = 1;
@@ -187,6 +188,7 @@ export class LogDirectory {
     const wasInRound = log.sync.inRound;
     this.logs.delete(log);
     log.close("it was deleted");
+    this.shared.trouble.forget(log.name);
     this.shared.recoveryPoints.forget(log.sync);
     if (!wasInRound) {
       this.discard(log.name);
@@ -376,7 +378,18 @@ async function share(o: LogDirectoryOptions): Promise<LogShared> {
   rounds.setRider(recoveryPoints);
   const files = new OpenFiles(disk, config.openFilesMax);
   const tails = new TailCache(config.tailCacheBytes);
-  return { disk, clock, random, logger, dataPath: path, files, tails, rounds, recoveryPoints };
+  return {
+    disk,
+    clock,
+    random,
+    logger,
+    dataPath: path,
+    files,
+    tails,
+    rounds,
+    recoveryPoints,
+    trouble: new WriteTrouble(logger, clock),
+  };
 }
 
 /** Makes the directory and its missing parents, and syncs the directories that they are new in. */

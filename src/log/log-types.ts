@@ -10,6 +10,7 @@ import type { RecoveryPoint, RecoveryPoints } from "./recovery-points.ts";
 import type { Segment } from "./segment.ts";
 import type { SyncRounds } from "./sync-rounds.ts";
 import type { TailCache } from "./tail-cache.ts";
+import type { WriteTrouble } from "./write-trouble.ts";
 
 /** Kafka's topic options of these names; `maxProducers` is ours. */
 export interface LogConfig {
@@ -47,6 +48,7 @@ export interface LogShared {
   readonly tails: TailCache;
   readonly rounds: SyncRounds;
   readonly recoveryPoints: RecoveryPoints;
+  readonly trouble: WriteTrouble;
 }
 
 /** What opening finds. */

@@ -266,6 +266,7 @@ export class Log implements SyncedLog {
 
   /** Puts the bytes into the right segment. All of it or nothing. */
   private write(bytes: Uint8Array, lastOffset: number, maxTimestampMs: number): Segment {
+    const { trouble } = this.shared;
     try {
       if (this.tailIsTorn) this.removeTornTail();
       const segment = this.segmentFor(bytes.length, lastOffset, maxTimestampMs);
@@ -274,10 +275,12 @@ export class Log implements SyncedLog {
       this.tailIsTorn = true;
       this.activeHandle.file.write(bytes, segment.size);
       this.tailIsTorn = false;
+      if (trouble.isThere) trouble.worked(this.name);
       return segment;
     } catch (error) {
       if (!(error instanceof DiskError)) throw error;
       if (this.tailIsTorn) this.attempt("the rest of a failed write", () => this.removeTornTail());
+      trouble.failed(this.name, error.message);
       throw new KafkaError("KAFKA_STORAGE_ERROR", `Error while appending records to ${this.name}: ${error.message}`);
     }
   }
