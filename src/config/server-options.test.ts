@@ -59,7 +59,6 @@ describe("the table", () => {
       offsetsTopicNumPartitions: 50,
       offsetsTopicSegmentBytes: 104_857_600,
       offsetMetadataMaxBytes: 4096,
-      offsetsRetentionMinutes: 10_080,
       offsetsCommitTimeoutMs: 5000,
       groupInitialRebalanceDelayMs: 3000,
       groupMinSessionTimeoutMs: 6000,

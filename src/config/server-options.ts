@@ -169,7 +169,6 @@ export const serverOptions = {
     "A segment is also closed when one of its index files has this size.",
     ["log.index.size.max.bytes"],
   ),
-  readBlockBytes: option("log.read_block_bytes", bytes(4 * KIB, 64 * MIB), 256 * KIB, "How much is read from a file at a time."),
   tailCacheBytes: option(
     "log.tail_cache_bytes",
     bytes(0),
@@ -325,13 +324,6 @@ export const serverOptions = {
     4096,
     "The longest text that a consumer may commit with an offset.",
     ["offset.metadata.max.bytes"],
-  ),
-  offsetsRetentionMinutes: option(
-    "group.offsets_retention_minutes",
-    integer(1, INT_MAX, " of minutes"),
-    10_080,
-    "How long the offsets of a group without members are kept.",
-    ["offsets.retention.minutes"],
   ),
   offsetsCommitTimeoutMs: option(
     "group.offsets_commit_timeout_ms",
