@@ -10,7 +10,7 @@ import { Deadlines } from "../io/deadlines.ts";
 import type { Disk } from "../io/disk.ts";
 import type { Random } from "../io/random.ts";
 import { partitionDirectoryName } from "../log/file-names.ts";
-import type { LogConfig } from "../log/log.ts";
+import type { Log, LogConfig } from "../log/log.ts";
 import { LogDirectory } from "../log/log-directory.ts";
 import { bootstrap } from "../metadata/bootstrap.ts";
 import { openEmbeddedStore } from "../metadata/embedded-store.ts";
@@ -61,6 +61,8 @@ export class Broker {
   private bound: LocalAddress;
   private readonly byId = new Map<string, Partition[]>();
   private readonly configs = new Map<string, TopicConfig>();
+  /** Logs that were opened before their topic is known, by topic id. */
+  private readonly adopted = new Map<string, readonly Log[]>();
 
   private constructor(o: BrokerOptions, logs: LogDirectory, store: MetadataStore) {
     const { config, logger, clock, random } = o;
@@ -183,15 +185,32 @@ export class Broker {
     return { host: withoutMappedPrefix(host), port };
   }
 
+  /** Makes a topic known whose logs were brought here and opened with `openLogs`. Rejects with a KafkaError; then the logs are the caller's. */
+  async adoptTopic(topic: TopicImage, logs: readonly Log[]): Promise<void> {
+    this.adopted.set(topic.id, logs);
+    try {
+      await this.topics.adopt(topic);
+    } finally {
+      this.adopted.delete(topic.id);
+    }
+  }
+
+  /** The logs of all partitions of a topic; those that cannot be used are offline. */
+  openLogs(topic: TopicImage): Promise<Log[]> {
+    const config = logConfig(effectiveTopicConfig(topic.configs, this.config), this.config);
+    const open = ({ index }: PartitionImage) =>
+      this.logs.openLog({ topic: topic.name, partition: index, topicId: topic.id, config });
+    return Promise.all(topic.partitions.map(open));
+  }
+
   private async openTopic(topic: TopicImage): Promise<void> {
-    const config = effectiveTopicConfig(topic.configs, this.config);
-    this.configs.set(topic.id, config);
-    const open = async ({ index, leaderEpoch }: PartitionImage): Promise<Partition> => {
-      const place = { topic: topic.name, partition: index, topicId: topic.id };
-      const log = await this.logs.openLog({ ...place, config: logConfig(config, this.config) });
-      return new Partition({ topic: topic.name, topicId: topic.id, index, log, leaderEpoch });
-    };
-    this.byId.set(topic.id, await Promise.all(topic.partitions.map(open)));
+    this.configs.set(topic.id, effectiveTopicConfig(topic.configs, this.config));
+    const logs = this.adopted.get(topic.id) ?? (await this.openLogs(topic));
+    const { name, id: topicId } = topic;
+    const partitions = topic.partitions.map(
+      ({ index, leaderEpoch }) => new Partition({ topic: name, topicId, index, log: logs[index]!, leaderEpoch }),
+    );
+    this.byId.set(topicId, partitions);
   }
 
   private changeTopic(topic: TopicImage): void {

@@ -70,3 +70,14 @@ test("within a block the answer is there at once, and the next block is fetched 
   }
   expect(ids.next()).toBe(1000);
 });
+
+test("ids that stand in logs from elsewhere are not given out again", async () => {
+  const store = new MemoryStore();
+  const ids = new ProducerIds(store, silentLogger);
+  expect(await take(ids, 2)).toEqual([0, 1]);
+  await ids.startAt(4711);
+  expect(await take(ids, 2)).toEqual([4711, 4712]);
+  await ids.startAt(7); // lower than what has been given out already
+  expect(await take(ids, 1)).toEqual([4713]);
+  expect(await take(new ProducerIds(store, silentLogger), 1)).toEqual([5711]);
+});

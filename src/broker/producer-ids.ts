@@ -38,6 +38,16 @@ export class ProducerIds {
     return id;
   }
 
+  /**
+   * No id below `first` is given out from now on: those may stand in logs that were brought here, and a log would take a new producer's
+   * batches for repetitions of theirs. Resolves when that is durable.
+   */
+  async startAt(first: number): Promise<void> {
+    await this.raise((next) => Math.max(next, first));
+    if (this.spare !== null && this.spare < first) this.spare = null;
+    if (this.nextId < first) this.nextId = this.endId;
+  }
+
   private async afterAllocation(): Promise<number> {
     await this.allocate();
     return this.next();
@@ -67,14 +77,21 @@ export class ProducerIds {
   }
 
   /** The first id of a block that is durably ours. An outcome that is unknown costs a block at most. */
-  private async takeBlock(): Promise<number> {
+  private takeBlock(): Promise<number> {
+    return this.raise((next) => next + BLOCK_IDS);
+  }
+
+  /** Moves what nobody has been given yet; returns where it began before. */
+  private async raise(to: (next: number) => number): Promise<number> {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const { kvs } = await this.store.snapshot(PRODUCER_ID_BLOCK_KEY);
       const current = kvs.find((kv) => kv.key === PRODUCER_ID_BLOCK_KEY);
       const first = current === undefined ? 0 : decodeProducerIdBlock(current).nextProducerId;
-      if (first + BLOCK_IDS > Number.MAX_SAFE_INTEGER) throw new Error("all producer ids have been given out");
+      const nextProducerId = to(first);
+      if (nextProducerId > Number.MAX_SAFE_INTEGER) throw new Error("all producer ids have been given out");
+      if (nextProducerId === first) return first;
       const guard = { key: PRODUCER_ID_BLOCK_KEY, mod: current?.mod ?? 0n };
-      const value = encodeProducerIdBlock({ nextProducerId: first + BLOCK_IDS });
+      const value = encodeProducerIdBlock({ nextProducerId });
       const result = await this.store.txn([guard], [{ put: PRODUCER_ID_BLOCK_KEY, value }]);
       if (result.kind === "applied") return first;
     }

@@ -98,7 +98,29 @@ function planTopic(topic: NewTopic, holder: string | undefined, context: PlanCon
   return { name, id: context.newTopicId(), isInternal: isInternalTopic(name), partitions, configs };
 }
 
-function planConfigs({ configs }: NewTopic, config: ServerConfig): ReadonlyMap<string, string> | KafkaError {
+/** A topic whose logs exist already, written by another broker. */
+export interface ForeignTopic {
+  readonly name: string;
+  readonly id: string;
+  /** Partition n's newest one stands at n. */
+  readonly leaderEpochs: readonly number[];
+  readonly configs: NewTopic["configs"];
+}
+
+/** What becomes of such a topic: all its partitions are this broker's. The id is kept. */
+export function planForeignTopic(topic: ForeignTopic, nodeId: number, context: PlanContext): Plan {
+  const { name, id, leaderEpochs } = topic;
+  const fault = topicNameFault(name);
+  if (fault !== null) return new KafkaError("INVALID_TOPIC_EXCEPTION", fault);
+  const holder = context.existing(unifiedTopicName(name));
+  if (holder !== undefined) return nameTaken(name, holder);
+  const configs = planConfigs(topic, context.config);
+  if (configs instanceof KafkaError) return configs;
+  const partitions = leaderEpochs.map((leaderEpoch, index) => newPartition(index, [nodeId], leaderEpoch));
+  return { name, id, isInternal: isInternalTopic(name), partitions, configs };
+}
+
+function planConfigs({ configs }: Pick<NewTopic, "configs">, config: ServerConfig): ReadonlyMap<string, string> | KafkaError {
   const tooLong = configs.some(({ value }) => value !== null && Buffer.byteLength(value) > MAX_CONFIG_VALUE_BYTES);
   if (tooLong) {
     const message = `The configuration value cannot be added because it exceeds the maximum value size of ${MAX_CONFIG_VALUE_BYTES} bytes.`;
@@ -112,10 +134,10 @@ function planConfigs({ configs }: NewTopic, config: ServerConfig): ReadonlyMap<s
   return new Map(configs.map(({ name, value }) => [name, value ?? ""]));
 }
 
-const newPartition = (index: number, replicas: readonly number[]): PartitionImage => ({
+const newPartition = (index: number, replicas: readonly number[], leaderEpoch = 0): PartitionImage => ({
   index,
   leader: replicas[0]!,
-  leaderEpoch: 0,
+  leaderEpoch,
   partitionEpoch: 0,
   replicas: [...replicas],
   isr: [...replicas],

@@ -12,7 +12,16 @@ import { GROUP_METADATA_TOPIC, isInternalTopic, topicNameFault } from "../metada
 import { decodeTopic, decodeTopicName, encodeTopic, encodeTopicConfig, encodeTopicName } from "../metadata/values.ts";
 import { type ErrorName, KafkaError } from "../protocol/errors.ts";
 import { type DeleteResult, type DeleteTarget, resolveTargets, unknownTopicId } from "./topics-delete.ts";
-import { checkPartitionCount, type NewTopic, nameTaken, type Plan, type PlanContext, planTopics } from "./topics-plan.ts";
+import {
+  checkPartitionCount,
+  type ForeignTopic,
+  type NewTopic,
+  nameTaken,
+  type Plan,
+  type PlanContext,
+  planForeignTopic,
+  planTopics,
+} from "./topics-plan.ts";
 
 export interface TopicsOptions {
   readonly config: ServerConfig;
@@ -102,6 +111,36 @@ export class Topics {
       this.ensuring.set(name, ensuring);
     }
     return ensuring;
+  }
+
+  /** What `adopt` would make known, or why it would not. Internal topics get their own configs. */
+  planForeign(topic: ForeignTopic): Plan {
+    const { config } = this.o;
+    const entry = this.image.topicEntry(topic.id);
+    if (entry !== undefined) {
+      const { name, state } = decodeTopic(entry);
+      const holder = state === "live" ? `topic '${name}'` : `topic '${name}', which is being deleted; try again`;
+      return new KafkaError("TOPIC_ALREADY_EXISTS", `Topic id ${topic.id} is that of ${holder}.`);
+    }
+    const configs = isInternalTopic(topic.name) ? this.usual(topic.name).configs : topic.configs;
+    return planForeignTopic({ ...topic, configs }, config.nodeId, this.planContext());
+  }
+
+  /** Makes a planned topic known whose logs are here. Resolves when it is durable and in the image; rejects with a KafkaError, then it is not. */
+  async adopt(topic: TopicImage): Promise<void> {
+    const guard = [topicNameKey(topic.name), topicKey(topic.id)].map((key) => ({ key, create: 0n }));
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+      const result = await this.o.store.txn(guard, creation(topic));
+      if (result.kind === "unknown") continue;
+      if (result.kind === "conflict") {
+        const holder = result.current.get(topicNameKey(topic.name));
+        // After an outcome that was unknown, the holder may be this very topic.
+        const isOurs = attempt > 0 && holder !== undefined && decodeTopicName(holder).topicId === topic.id;
+        if (!isOurs) throw new KafkaError("TOPIC_ALREADY_EXISTS", `Topic '${topic.name}', or one of its id, already exists.`);
+      }
+      return await this.image.reached(result.rev);
+    }
+    throw new KafkaError("REQUEST_TIMED_OUT");
   }
 
   private async createInternal(name: string): Promise<TopicImage> {
