@@ -5,7 +5,7 @@
 
 /** What happens to one socket. Called by the network, never from inside a call into the network but for `onClose` (see `close`). */
 export interface SocketOwner {
-  /** Bytes came: one buffer of its own, which the owner may keep and change. Not called while paused, nor after `onClose`. */
+  /** Bytes came: one buffer of its own, which the owner may keep, change and detach. Not called while paused, nor after `onClose`. */
   onData(bytes: Buffer): void;
   /** The socket may take more. May come without need. Comes while paused, too. */
   onDrain(): void;

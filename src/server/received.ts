@@ -11,6 +11,8 @@ export interface ByteCount {
  */
 export class Received {
   readonly buffer: Buffer;
+  /** Handlers got, or get, views of it, which they may keep. */
+  isShared = false;
   private users = 1;
   private readonly count: ByteCount;
 
@@ -25,8 +27,15 @@ export class Received {
   }
 
   release(): void {
-    if (--this.users === 0) this.count.bytes -= this.buffer.byteLength;
+    if (--this.users > 0) return;
+    this.count.bytes -= this.buffer.byteLength;
+    if (!this.isShared) free(this.buffer);
   }
+}
+
+/** Gives memory back now rather than when it is collected: half of what is held while large requests come is parts that were copied. */
+function free({ buffer, byteLength }: Buffer): void {
+  if (buffer.byteLength === byteLength && buffer instanceof ArrayBuffer) buffer.transfer(0);
 }
 
 /** One request without its size: `received.buffer` from `at` to `limit`. Its owner is a user of `received`. */
@@ -36,6 +45,7 @@ export class Frame {
   readonly limit: number;
 
   constructor(received: Received, at: number, limit: number) {
+    received.isShared = true;
     this.received = received;
     this.at = at;
     this.limit = limit;
