@@ -99,6 +99,9 @@ async function recoverLog(
   const { shared, directory } = context;
   const epochsWereRead = readEpochs(context, epochs);
   const recovered = await recoverSegments(recoveryContext(context, o, point, epochs));
+  recovered.segments.forEach((segment, i) => {
+    segment.nextOffset = recovered.segments[i + 1]?.baseOffset ?? recovered.logEndOffset;
+  });
   if (!epochsWereRead && recovered.segments.length > 0) await rebuildEpochs(recovered.segments, epochs);
   const logStartOffset = recovered.segments[0]?.baseOffset ?? recovered.logEndOffset;
   const restored = await recoverProducers(

@@ -102,9 +102,10 @@ async function cutSegment(log: Log, { segment, position, offset }: Cut): Promise
   } finally {
     segment.release(handle);
   }
-  segment.forgetFrom(position);
+  segment.forgetFrom(position, offset);
   const kept = segment.entriesBelow(position, offset);
   await completeIndexes(segment, kept, position, log.config.indexIntervalBytes);
+  segment.nextOffset = offset;
 }
 
 async function restoreProducers(log: Log): Promise<void> {

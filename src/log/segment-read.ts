@@ -48,6 +48,9 @@ class SegmentRead {
   private readonly limits: ReadLimits;
   /** The segment's end when the read began. */
   private readonly end: number;
+  private readonly endOffset: number;
+  /** The next batch begins at or above it. */
+  private nextOffset: number;
   /** Last offset that the batch at the first position must have, by the index; -1: unknown. */
   private expectedLastOffset: number;
   position: number;
@@ -61,6 +64,8 @@ class SegmentRead {
     this.offset = offset;
     this.limits = limits;
     this.end = segment.size;
+    this.endOffset = segment.nextOffset;
+    this.nextOffset = segment.baseOffset;
     this.position = position;
     this.expectedLastOffset = expectedLastOffset;
     const slack = expectedLastOffset < 0 ? 0 : SEEK_SLACK_BYTES;
@@ -82,10 +87,12 @@ class SegmentRead {
     const b = this.buffer;
     let at = 0;
     while (at + BATCH_HEADER_BYTES <= got) {
-      this.checkHeader(b, at);
-      const bytes = batchBytes(b, at);
+      const problem = this.headerProblem(b, at);
+      this.checkIndexEntry(b, at, problem);
+      if (problem !== null) throw this.corrupt(at, this.offset, problem);
       if (lastOffset(b, at) >= this.offset) return this.takeFrom(at, got);
-      at += bytes;
+      this.nextOffset = lastOffset(b, at) + 1;
+      at += batchBytes(b, at);
     }
     this.position += at;
     this.need = BATCH_HEADER_BYTES;
@@ -101,23 +108,21 @@ class SegmentRead {
     const first = batchBytes(b, from);
     if (first > maxBytes && !atLeastOne) return true;
     if (from + first > got) return this.readMore(from, first);
-    const start = this.position + from;
     let at = from;
-    let nextOffset = this.offset;
-    while (at + BATCH_HEADER_BYTES <= got) {
-      if (at > from) this.checkHeader(b, at);
+    while (at + BATCH_HEADER_BYTES <= got && (at === from || baseOffset(b, at) < limitOffset)) {
+      const problem = this.headerProblem(b, at);
       const bytes = batchBytes(b, at);
-      if (at + bytes > got || baseOffset(b, at) >= limitOffset || (at > from && at + bytes - from > maxBytes)) break;
-      if (!this.isGood(b, at, bytes)) {
+      if (problem === null && (at + bytes > got || (at > from && at + bytes - from > maxBytes))) break;
+      if (problem !== null || !this.isGood(b, at, bytes)) {
         if (at > from) break; // the good ones first; the next read says what is wrong
-        throw this.corrupt(start, nextOffset, "the CRC is not that of the bytes");
+        throw this.corrupt(at, baseOffset(b, at), problem ?? "the CRC is not that of the bytes");
       }
-      nextOffset = lastOffset(b, at) + 1;
+      this.nextOffset = lastOffset(b, at) + 1;
       at += bytes;
     }
     const end = this.position + at;
-    this.segment.checked.add(start, end);
-    this.segment.hint(nextOffset, end);
+    this.segment.checked.add(this.position + from, end);
+    this.segment.hint(this.nextOffset, end);
     this.result = { chunks: [b.subarray(from, at)], bytes: at - from };
     return true;
   }
@@ -135,17 +140,22 @@ class SegmentRead {
     return this.segment.checked.covers(position, position + bytes) || crcIsValid(b, at);
   }
 
-  private checkHeader(b: Buffer, at: number): void {
-    const position = this.position + at;
-    const problem = headerProblem(b, at, this.end - position, this.segment.baseOffset);
-    const isFirst = this.expectedLastOffset >= 0;
-    if (isFirst && (problem !== null || lastOffset(b, at) !== this.expectedLastOffset)) throw new WrongIndex(this.segment);
-    this.expectedLastOffset = -1;
-    if (problem !== null) throw this.corrupt(position, this.offset, problem);
+  /** What is wrong with the header at `at`: offsets must ascend and stay within the segment. */
+  private headerProblem(b: Buffer, at: number): string | null {
+    const problem = headerProblem(b, at, this.end - this.position - at, this.nextOffset);
+    if (problem !== null || lastOffset(b, at) < this.endOffset) return problem;
+    return `last offset ${lastOffset(b, at)} where the segment ends before ${this.endOffset}`;
   }
 
-  private corrupt(position: number, offset: number, problem: string): KafkaError {
-    return new KafkaError("CORRUPT_MESSAGE", `${this.segment.path}, offset ${offset}, byte ${position}: ${problem}`);
+  /** The first batch of a read by index must be the one that the entry means. */
+  private checkIndexEntry(b: Buffer, at: number, problem: string | null): void {
+    if (this.expectedLastOffset < 0) return;
+    if (problem !== null || lastOffset(b, at) !== this.expectedLastOffset) throw new WrongIndex(this.segment);
+    this.expectedLastOffset = -1;
+  }
+
+  private corrupt(at: number, offset: number, problem: string): KafkaError {
+    return new KafkaError("CORRUPT_MESSAGE", `${this.segment.path}, offset ${offset}, byte ${this.position + at}: ${problem}`);
   }
 
   private bufferOf(bytes: number): Buffer {

@@ -38,6 +38,8 @@ export class Segment {
   readonly checked = new CheckedRanges();
   /** Batches begin at 0 and end here. */
   size: number;
+  /** No batch holds this offset or a larger one. */
+  nextOffset: number;
   /** Made now and then (the start of a run counts), for segments whose first batch has no timestamp. */
   readonly createdMs: number;
   /** Taken off the age at which this segment is rolled, so that not all partitions roll at once. */
@@ -66,6 +68,7 @@ export class Segment {
     this.directory = o.directory;
     this.baseOffset = o.baseOffset;
     this.size = o.size;
+    this.nextOffset = o.baseOffset;
     this.createdMs = o.createdMs;
     this.rollJitterMs = o.rollJitterMs;
     this.log = new OpenFile(this.pathOf(LOG_SUFFIX));
@@ -112,6 +115,7 @@ export class Segment {
       this.bytesSinceIndexEntry = 0;
     }
     this.size += batchBytes;
+    this.nextOffset = lastOffset + 1;
     this.bytesSinceIndexEntry += batchBytes;
   }
 
@@ -189,9 +193,10 @@ export class Segment {
     return -1;
   }
 
-  /** Everything from `size` on is gone: forgets what was remembered of it. The indexes are the caller's. */
-  forgetFrom(size: number): void {
+  /** Everything from `size` and `offset` on is gone: forgets what was remembered of it. The indexes are the caller's. */
+  forgetFrom(size: number, offset: number): void {
     this.size = size;
+    this.nextOffset = offset;
     this.checked.truncate(size);
     this.hintOffsets.fill(-1);
     this.max = null;
