@@ -17,10 +17,15 @@ const BLOCK_BYTES = 256 * 1024;
 /** Read at once where they do not, and only their headers matter. */
 const SPARSE_BATCH_BYTES = 16 * 1024;
 
+/** The largest distance from a segment's base offset that its indexes can hold. */
+export const MAX_RELATIVE_OFFSET = 0x7fff_ffff;
+
 export interface ScanRange {
   readonly file: DiskFile;
   readonly from: number;
   readonly to: number;
+  /** The segment's; offsets must lie within 2^31 of it, or an index could not hold them. */
+  readonly baseOffset: number;
   /** No batch may begin below this offset. */
   readonly nextOffset: number;
   /** Reads batches whole and checks their CRC; otherwise only headers are read (control batches are whole in any case). */
@@ -90,6 +95,8 @@ export async function scanBatches(range: ScanRange, visit: BatchVisitor): Promis
     if (at < 0) return stop("the file ends here");
     const problem = headerProblem(window.bytes, at, left, nextOffset);
     if (problem !== null) return stop(problem);
+    const last = lastOffset(window.bytes, at);
+    if (last - range.baseOffset > MAX_RELATIVE_OFFSET) return stop(`offset ${last} is too far from the segment's base`);
     const bytes = batchBytes(window.bytes, at);
     if (range.validate || isControl(window.bytes, at)) {
       at = await window.at(position, bytes, Math.max(bytes, BLOCK_BYTES));

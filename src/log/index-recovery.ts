@@ -144,7 +144,14 @@ async function walk(
   segment.size = from;
   const handle = segment.hold();
   try {
-    const range = { file: handle.file, from, to: end, nextOffset: segment.baseOffset, validate: false };
+    const range = {
+      file: handle.file,
+      from,
+      to: end,
+      baseOffset: segment.baseOffset,
+      nextOffset: segment.baseOffset,
+      validate: false,
+    };
     const stopped = await scanBatches(range, (b, at, position) => {
       if (!visit(b, at, position)) return false;
       segment.appended(batchBytes(b, at), lastOffset(b, at), maxTimestamp(b, at), indexIntervalBytes);

@@ -167,7 +167,14 @@ async function rebuildEpochs(segments: readonly Segment[], epochs: LeaderEpochs)
   for (const segment of segments) {
     const handle = segment.hold();
     try {
-      const range = { file: handle.file, from: 0, to: segment.size, nextOffset: segment.baseOffset, validate: false };
+      const range = {
+        file: handle.file,
+        from: 0,
+        to: segment.size,
+        baseOffset: segment.baseOffset,
+        nextOffset: segment.baseOffset,
+        validate: false,
+      };
       const { problem, position } = await scanBatches(range, (b, at) => {
         const epoch = partitionLeaderEpoch(b, at);
         if (epoch > epochs.latest) epochs.assign(epoch, baseOffset(b, at));

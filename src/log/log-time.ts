@@ -65,7 +65,14 @@ async function findRecord(
   const handle = segment.hold();
   try {
     for (let position = from; ; ) {
-      const range = { file: handle.file, from: position, to: segment.size, nextOffset: segment.baseOffset, validate: false };
+      const range = {
+        file: handle.file,
+        from: position,
+        to: segment.size,
+        baseOffset: segment.baseOffset,
+        nextOffset: segment.baseOffset,
+        validate: false,
+      };
       let bytes = 0;
       const stopped = await scanBatches(range, (b, at) => {
         bytes = batchBytes(b, at);

@@ -71,7 +71,14 @@ async function findCut(log: Log, offset: number): Promise<Cut | null> {
     const handle = segment.hold();
     try {
       let base = -1;
-      const range = { file: handle.file, from, to: segment.size, nextOffset: segment.baseOffset, validate: false };
+      const range = {
+        file: handle.file,
+        from,
+        to: segment.size,
+        baseOffset: segment.baseOffset,
+        nextOffset: segment.baseOffset,
+        validate: false,
+      };
       const stopped = await scanBatches(range, (b, at) => {
         if (lastOffset(b, at) < offset) return true;
         base = baseOffset(b, at);

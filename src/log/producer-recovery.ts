@@ -133,7 +133,14 @@ async function replay(o: ProducerRecovery, state: ProducerState, from: number): 
     const start = from > segment.baseOffset ? await startOf(segment, from) : 0;
     const handle = segment.hold();
     try {
-      const range = { file: handle.file, from: start, to: segment.size, nextOffset: segment.baseOffset, validate: false };
+      const range = {
+        file: handle.file,
+        from: start,
+        to: segment.size,
+        baseOffset: segment.baseOffset,
+        nextOffset: segment.baseOffset,
+        validate: false,
+      };
       const { problem, position, nextOffset } = await scanBatches(range, (b, at) => {
         if (baseOffset(b, at) >= from && hasProducerId(b, at)) applyStored(state, b, at);
         return true;

@@ -14,9 +14,6 @@ import type { LeaderEpochs } from "./leader-epochs.ts";
 import type { RecoveryPoint } from "./recovery-points.ts";
 import type { Segment } from "./segment.ts";
 
-/** The largest offset delta that a segment can hold. */
-const MAX_RELATIVE_OFFSET = 0x7fff_ffff;
-
 export interface RecoveryContext {
   readonly disk: Disk;
   readonly clock: Clock;
@@ -179,12 +176,11 @@ async function validate(context: RecoveryContext, segment: Segment, from: number
   let expected = nextOffset;
   let gap: string | null = null;
   try {
-    const range = { file: handle.file, from, to: fileBytes, nextOffset, validate: true };
+    const range = { file: handle.file, from, to: fileBytes, baseOffset: segment.baseOffset, nextOffset, validate: true };
     const stopped = await scanBatches(range, (b, at) => {
       const base = baseOffset(b, at);
       const last = lastOffset(b, at);
       if (!mayFollow(context, expected, base)) gap = `base offset ${base} where ${expected} is expected`;
-      else if (last - segment.baseOffset > MAX_RELATIVE_OFFSET) gap = `offset ${last} is too far from the segment's base`;
       if (gap !== null) return false;
       const epoch = partitionLeaderEpoch(b, at);
       if (epoch > context.epochs.latest) context.epochs.assign(epoch, base);

@@ -3,7 +3,7 @@
  * checked since the start. Synchronous while the pages are in memory; what is cold is read in the pool.
  */
 import { KafkaError } from "../protocol/errors.ts";
-import { BATCH_HEADER_BYTES, baseOffset, batchBytes, crcIsValid, lastOffset } from "../record/batch.ts";
+import { BATCH_HEADER_BYTES, baseOffset, batchBytes, crcIsValid, lastOffset, MAGIC, magic } from "../record/batch.ts";
 import { headerProblem } from "./batch-scan.ts";
 import type { OffsetPosition } from "./offset-index.ts";
 import type { Segment } from "./segment.ts";
@@ -41,6 +41,15 @@ export const NOTHING_READ: LogRead = { chunks: [], bytes: 0 };
 /** The segment has no batch at or above the offset: the next segment may. */
 export const BEYOND_SEGMENT: LogRead = { chunks: [], bytes: 0 };
 
+/** Where a read begins. */
+interface ReadStart {
+  readonly position: number;
+  /** The batch there begins at or above this offset. */
+  readonly nextOffset: number;
+  /** The last offset of the batch there, by the index; -1: unknown. */
+  readonly expectedLastOffset: number;
+}
+
 /** One read on its way: what to read next, and what to make of it. */
 class SegmentRead {
   readonly segment: Segment;
@@ -59,16 +68,16 @@ class SegmentRead {
   private buffer: Buffer;
   result: LogRead = BEYOND_SEGMENT;
 
-  constructor(segment: Segment, offset: number, limits: ReadLimits, position: number, expectedLastOffset: number) {
+  constructor(segment: Segment, offset: number, limits: ReadLimits, start: ReadStart) {
     this.segment = segment;
     this.offset = offset;
     this.limits = limits;
     this.end = segment.size;
     this.endOffset = segment.nextOffset;
-    this.nextOffset = segment.baseOffset;
-    this.position = position;
-    this.expectedLastOffset = expectedLastOffset;
-    const slack = expectedLastOffset < 0 ? 0 : SEEK_SLACK_BYTES;
+    this.nextOffset = start.nextOffset;
+    this.position = start.position;
+    this.expectedLastOffset = start.expectedLastOffset;
+    const slack = start.expectedLastOffset < 0 ? BATCH_HEADER_BYTES : SEEK_SLACK_BYTES;
     this.buffer = this.bufferOf(Math.max(Math.min(limits.maxBytes, READ_MAX_BYTES) + slack, BATCH_HEADER_BYTES));
   }
 
@@ -107,15 +116,17 @@ class SegmentRead {
     if (baseOffset(b, from) >= limitOffset) return true;
     const first = batchBytes(b, from);
     if (first > maxBytes && !atLeastOne) return true;
-    if (from + first > got) return this.readMore(from, first);
+    const wanted = first + this.lookAhead(from, first);
+    if (from + wanted > got) return this.readMore(from, wanted);
     let at = from;
     while (at + BATCH_HEADER_BYTES <= got && (at === from || baseOffset(b, at) < limitOffset)) {
       const problem = this.headerProblem(b, at);
       const bytes = batchBytes(b, at);
       if (problem === null && (at + bytes > got || (at > from && at + bytes - from > maxBytes))) break;
-      if (problem !== null || !this.isGood(b, at, bytes)) {
+      const fault = problem ?? this.fault(b, at, bytes, got);
+      if (fault !== null) {
         if (at > from) break; // the good ones first; the next read says what is wrong
-        throw this.corrupt(at, baseOffset(b, at), problem ?? "the CRC is not that of the bytes");
+        throw this.corrupt(at, baseOffset(b, at), fault);
       }
       this.nextOffset = lastOffset(b, at) + 1;
       at += bytes;
@@ -135,9 +146,23 @@ class SegmentRead {
     return false;
   }
 
-  private isGood(b: Buffer, at: number, bytes: number): boolean {
+  /** Bytes of the next batch that are needed to check this one: its header, if there is one and this one was not checked before. */
+  private lookAhead(at: number, bytes: number): number {
+    const end = this.position + at + bytes;
+    return end === this.end || this.segment.checked.covers(end - bytes, end) ? 0 : BATCH_HEADER_BYTES;
+  }
+
+  /** What is wrong with a batch that was not checked before. The CRC does not cover the base offset: the next batch must begin above it. */
+  private fault(b: Buffer, at: number, bytes: number, got: number): string | null {
     const position = this.position + at;
-    return this.segment.checked.covers(position, position + bytes) || crcIsValid(b, at);
+    if (this.segment.checked.covers(position, position + bytes)) return null;
+    if (!crcIsValid(b, at)) return "the CRC is not that of the bytes";
+    const next = at + bytes;
+    if (position + bytes === this.end) return null;
+    if (next + BATCH_HEADER_BYTES > got) return "its successor was not read";
+    return magic(b, next) !== MAGIC || baseOffset(b, next) > lastOffset(b, at)
+      ? null
+      : `last offset ${lastOffset(b, at)} where ${baseOffset(b, next)} follows`;
   }
 
   /** What is wrong with the header at `at`: offsets must ascend and stay within the segment. */
@@ -169,16 +194,17 @@ class SegmentRead {
  */
 export function readSegment(segment: Segment, offset: number, limits: ReadLimits): LogRead | Promise<LogRead> {
   const hinted = segment.hintedPosition(offset);
-  if (hinted >= 0) return readFrom(segment, offset, limits, hinted, -1);
+  if (hinted >= 0) return readFrom(segment, offset, limits, { position: hinted, nextOffset: offset, expectedLastOffset: -1 });
   const found = segment.offsetIndex.lookUp(offset);
   if (found instanceof Promise) return found.then((entry) => readFromEntry(segment, offset, limits, entry));
   return readFromEntry(segment, offset, limits, found);
 }
 
 function readFromEntry(segment: Segment, offset: number, limits: ReadLimits, entry: OffsetPosition): LogRead | Promise<LogRead> {
-  if (entry.position === 0) return readFrom(segment, offset, limits, 0, -1);
-  if (entry.position < 0 || entry.position >= segment.size) throw new WrongIndex(segment);
-  return readFrom(segment, offset, limits, entry.position, entry.offset);
+  const { position } = entry;
+  if (position < 0 || (position > 0 && position >= segment.size)) throw new WrongIndex(segment);
+  const expectedLastOffset = position === 0 ? -1 : entry.offset;
+  return readFrom(segment, offset, limits, { position, nextOffset: segment.baseOffset, expectedLastOffset });
 }
 
 /** Position of a batch at or before the one that holds `offset`, by the index, checked against the data. Rejects with WrongIndex, DiskError. */
@@ -199,15 +225,9 @@ export async function positionAtOrBefore(segment: Segment, offset: number): Prom
   return entry.position;
 }
 
-function readFrom(
-  segment: Segment,
-  offset: number,
-  limits: ReadLimits,
-  position: number,
-  expectedLastOffset: number,
-): LogRead | Promise<LogRead> {
-  if (position >= segment.size) return BEYOND_SEGMENT;
-  const read = new SegmentRead(segment, offset, limits, position, expectedLastOffset);
+function readFrom(segment: Segment, offset: number, limits: ReadLimits, start: ReadStart): LogRead | Promise<LogRead> {
+  if (start.position >= segment.size) return BEYOND_SEGMENT;
+  const read = new SegmentRead(segment, offset, limits, start);
   const file = segment.logFile();
   while (!read.atEnd) {
     const got = file.readHot(read.into, read.position);

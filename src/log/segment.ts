@@ -3,14 +3,13 @@
  */
 import type { DiskFile } from "../io/disk.ts";
 import { BATCH_HEADER_BYTES, baseOffset, maxTimestamp } from "../record/batch.ts";
+import { MAX_RELATIVE_OFFSET } from "./batch-scan.ts";
 import { CheckedRanges } from "./checked-ranges.ts";
 import { INDEX_SUFFIX, LOG_SUFFIX, offsetFileName, TIME_INDEX_SUFFIX } from "./file-names.ts";
 import { OFFSET_ENTRY_BYTES, OffsetIndex } from "./offset-index.ts";
 import { type Handle, OpenFile, type OpenFiles } from "./open-files.ts";
 import { TIME_ENTRY_BYTES, TimeIndex, type TimestampOffset } from "./time-index.ts";
 
-/** The largest offset delta that an index entry can hold. */
-const MAX_RELATIVE_OFFSET = 0x7fff_ffff;
 /** Places where readers are likely to go on. */
 const HINTS = 8;
 

@@ -124,7 +124,25 @@ export class LogWorld {
   /** Starts a broker, so to speak, and opens all logs. Rejects as LogDirectory.open does. */
   async start(): Promise<void> {
     this.fatal = null;
-    const opening = LogDirectory.open({
+    this.directory = await this.clock.run(this.openDirectory());
+    this.epoch++;
+    for (const model of this.logs) await this.open(model);
+  }
+
+  /** A start that is crashed before it is over, perhaps. */
+  async startInVain(afterMs: number, how: "kill" | "power"): Promise<void> {
+    let alive = true;
+    const starting = this.openDirectory().then(async (directory) => {
+      for (const model of this.logs) if (alive) await this.openLogIn(directory, model);
+    });
+    starting.catch(() => {}); // a second crash while it waits
+    await this.clock.advance(afterMs);
+    alive = false;
+    this.crash(how);
+  }
+
+  private openDirectory(): Promise<LogDirectory> {
+    return LogDirectory.open({
       disk: this.disk,
       clock: this.clock,
       random: this.random,
@@ -135,14 +153,14 @@ export class LogWorld {
         this.fatal = error;
       },
     });
-    this.directory = await this.clock.run(opening);
-    this.epoch++;
-    for (const model of this.logs) await this.open(model);
+  }
+
+  private openLogIn(directory: LogDirectory, model: ModelLog): Promise<Log> {
+    return directory.openLog({ topic: model.topic, partition: 0, topicId: model.topicId, config: this.logConfig });
   }
 
   async open(model: ModelLog): Promise<Log> {
-    const opening = this.directory!.openLog({ topic: model.topic, partition: 0, topicId: model.topicId, config: this.logConfig });
-    const log = await this.clock.run(opening);
+    const log = await this.clock.run(this.openLogIn(this.directory!, model));
     model.log = log;
     model.durableEnd = Math.max(model.durableEnd, log.durableEndOffset);
     log.onDurable = () => {

@@ -39,7 +39,8 @@ async function step(world: LogWorld, producers: Producers): Promise<void> {
   if (dice < 60) producers.append(world, model, random.int(3));
   else if (dice < 70) world.append(model);
   else if (dice < 85) await clock.advance(random.fraction() * 5);
-  else if (dice < 92) await world.check(model);
+  else if (dice < 90) await world.check(model);
+  else if (dice < 92) await readWhileAppending(world, model, producers);
   else if (dice < 94) await fillDisk(world, model, producers);
   else if (dice < 96) await truncate(world, model, producers);
   else await restart(world, producers);
@@ -61,6 +62,24 @@ async function fillDisk(world: LogWorld, model: ModelLog, producers: Producers):
   await world.check(model);
   world.disk.capacityBytes = Number.POSITIVE_INFINITY;
   producers.append(world, model, 1);
+}
+
+/** A read that has to wait for the disk sees whole batches from its offset on, whatever is appended meanwhile. */
+async function readWhileAppending(world: LogWorld, model: ModelLog, producers: Producers): Promise<void> {
+  const { random, clock } = world;
+  const offset = model.startOffset + random.int(endOf(model) - model.startOffset + 1);
+  const limits = { limitOffset: endOf(model), maxBytes: random.pick([1, 500, 5000]), atLeastOne: true };
+  const pending = model.log!.read(offset, limits);
+  for (let i = random.int(6); i > 0; i--) producers.append(world, model, random.int(3));
+  const { chunks } = pending instanceof Promise ? await clock.run(pending) : pending;
+  const expected = Buffer.concat(
+    model.batches
+      .filter((batch) => batch.lastOffset >= offset && batch.baseOffset < limits.limitOffset)
+      .map((batch) => batch.bytes),
+  );
+  const read = Buffer.concat(chunks);
+  expect(read.equals(expected.subarray(0, read.length))).toBeTrue();
+  expect(read.length > 0).toBe(expected.length > 0);
 }
 
 /** The log is cut somewhere, or begun anew; now and then the power fails while that happens. */
@@ -92,7 +111,12 @@ async function truncate(world: LogWorld, model: ModelLog, producers: Producers):
   await world.checkAll();
 }
 
-async function startAgain(world: LogWorld, producers: Producers, how: "clean" | "kill" | "power"): Promise<void> {
+async function startAgain(world: LogWorld, producers: Producers, crashed: "clean" | "kill" | "power"): Promise<void> {
+  let how = crashed;
+  while (how !== "clean" && world.random.chance(0.2)) {
+    how = how === "power" || world.random.chance(0.5) ? "power" : "kill";
+    await world.startInVain(world.random.fraction() * 12, how);
+  }
   await world.start();
   for (const model of world.logs) {
     world.adopt(model, how);
