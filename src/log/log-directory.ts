@@ -10,13 +10,17 @@
  */
 import type { Logger } from "../base/logger.ts";
 import type { Clock, Scheduled } from "../io/clock.ts";
-import { type Disk, DiskError, type DiskLock, readWholeFile, replaceFile } from "../io/disk.ts";
+import { type Disk, DiskError, type DiskLock, readWholeFile } from "../io/disk.ts";
 import type { Random } from "../io/random.ts";
 import {
-  CLEAN_SHUTDOWN_FILE,
+  checkFormat,
+  DataDirectoryError,
+  makeDirectoryDurably,
+  takeCleanShutdownMarker,
+  writeCleanShutdownMarker,
+} from "./directory-files.ts";
+import {
   deletedDirectoryName,
-  directoryOf,
-  FORMAT_FILE,
   isDeletedDirectory,
   LOCK_FILE,
   PARTITION_METADATA_FILE,
@@ -30,12 +34,10 @@ import { decodePartitionMetadata, encodePartitionMetadata } from "./partition-me
 import { NewerFormat, RecoveryPoints } from "./recovery-points.ts";
 import { SyncRounds } from "./sync-rounds.ts";
 import { TailCache } from "./tail-cache.ts";
-import { decodeVersionedText, encodeVersionedText } from "./versioned-text.ts";
 import { WriteTrouble } from "./write-trouble.ts";
 
-/** The newest version of the data directory that this program knows, and the one that it writes. */
-export const DATA_FORMAT_VERSION = 1;
-const CLEAN_SHUTDOWN_VERSION = 1;
+export { DataDirectoryError } from "./directory-files.ts";
+
 /** Kafka's producer.id.expiration.check.interval.ms. */
 const PRODUCER_CHECK_INTERVAL_MS = 10 * 60 * 1000;
 const CLOSED_TOGETHER = 128;
@@ -74,11 +76,6 @@ export interface LogDirectoryOptions {
   readonly config: LogDirectoryConfig;
   /** A sync has failed, or recovery points were lost for good: nothing may be acknowledged any more. Must end the process. */
   readonly onFatal: (error: unknown) => void;
-}
-
-/** Why a data directory cannot be used; the message is for the operator. */
-export class DataDirectoryError extends Error {
-  override name = "DataDirectoryError";
 }
 
 /** A partition's directory, as found. */
@@ -269,8 +266,7 @@ export class LogDirectory {
     while (this.rounds.busy) await this.rounds.idle();
     const isClean = await this.closeLogs([...this.logs]);
     await recoveryPoints.close();
-    const marker = encodeVersionedText(CLEAN_SHUTDOWN_VERSION, { incarnation: this.incarnation });
-    if (isClean) await replaceFile(disk, `${dataPath}/${CLEAN_SHUTDOWN_FILE}`, marker);
+    if (isClean) await writeCleanShutdownMarker(disk, dataPath, this.incarnation);
   }
 
   /** Some at a time: each holds files open until its last round has ended. False if one could not write what a clean start needs. */
@@ -390,37 +386,4 @@ async function share(o: LogDirectoryOptions): Promise<LogShared> {
     recoveryPoints,
     trouble: new WriteTrouble(logger, clock),
   };
-}
-
-/** Makes the directory and its missing parents, and syncs the directories that they are new in. */
-async function makeDirectoryDurably(disk: Disk, path: string): Promise<void> {
-  const changed: string[] = [];
-  for (let at = path; at !== "" && !disk.exists(at); at = directoryOf(at)) changed.push(directoryOf(at) || "/");
-  disk.makeDirectory(path);
-  for (const directory of changed) await disk.syncDirectory(directory);
-}
-
-/** Reads the format version; a new directory gets one. */
-async function checkFormat(disk: Disk, path: string): Promise<void> {
-  const file = `${path}/${FORMAT_FILE}`;
-  const bytes = readWholeFile(disk, file);
-  if (bytes !== null) {
-    if (decodeVersionedText(file, bytes, DATA_FORMAT_VERSION) === null) throw new DataDirectoryError(`${file} is damaged`);
-    return;
-  }
-  if (disk.exists(`${path}/meta.properties`))
-    throw new DataDirectoryError(`${path} is the data directory of another Kafka broker; import its partitions into a new one`);
-  await replaceFile(disk, file, encodeVersionedText(DATA_FORMAT_VERSION, {}));
-}
-
-/** The incarnation that the last shutdown wrote down, null after a crash. The marker is gone, durably, before anything else happens. */
-async function takeCleanShutdownMarker(disk: Disk, path: string): Promise<number | null> {
-  const file = `${path}/${CLEAN_SHUTDOWN_FILE}`;
-  const bytes = readWholeFile(disk, file);
-  if (bytes === null) return null;
-  const values = decodeVersionedText(file, bytes, CLEAN_SHUTDOWN_VERSION);
-  disk.remove(file);
-  await disk.syncDirectory(path);
-  const incarnation = Number(values?.get("incarnation"));
-  return Number.isSafeInteger(incarnation) ? incarnation : null;
 }

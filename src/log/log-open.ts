@@ -6,7 +6,8 @@ import { EPOCHS_FILE } from "./file-names.ts";
 import { readForeignEnd } from "./foreign-end.ts";
 import { CorruptLog } from "./index-recovery.ts";
 import { LeaderEpochs } from "./leader-epochs.ts";
-import { type Durability, Log, type LogConfig, type LogShared, makeSegment } from "./log.ts";
+import { type Durability, Log, type LogConfig, type LogShared } from "./log.ts";
+import { newSegment } from "./new-segment.ts";
 import type { OpenFile } from "./open-files.ts";
 import { recoverProducers, snapshotOffsets, snapshotPaths } from "./producer-recovery.ts";
 import { ProducerState } from "./producer-state.ts";
@@ -98,7 +99,8 @@ async function recoverLog(
 ): Promise<Log> {
   const { shared, directory } = context;
   const epochsWereRead = readEpochs(context, epochs);
-  const recovered = await recoverSegments(recoveryContext(context, o, point, epochs));
+  const recovery = recoveryContext(context, o, point, epochs);
+  const recovered = await recoverSegments(recovery);
   recovered.segments.forEach((segment, i) => {
     segment.nextOffset = recovered.segments[i + 1]?.baseOffset ?? recovered.logEndOffset;
   });
@@ -113,7 +115,8 @@ async function recoverLog(
       segments: recovered.segments,
       logStartOffset,
       logEndOffset: recovered.logEndOffset,
-      trustedOffset: (point?.offset ?? 0) - 1, // at the point itself a snapshot may be newer than the round
+      // At the recovery point itself a snapshot may be newer than the round.
+      trustedOffset: Math.max((point?.offset ?? 0) - 1, recovery.foreignEnd),
     },
     producers,
   );
@@ -148,7 +151,7 @@ function recoveryContext(
     foreignEnd: readForeignEnd(shared.disk, directory),
     epochs,
     makeSegment(baseOffset) {
-      const segment = makeSegment(shared, o.config, directory, baseOffset, 0);
+      const segment = newSegment(shared, o.config, directory, baseOffset);
       segment.size = segment.logFile().size();
       return segment;
     },

@@ -13,11 +13,12 @@ import { LogSync, type SyncedLog } from "./log-sync.ts";
 import { findOffsetForTimestamp, findOffsetOfMaxTimestamp, type TimestampedOffset } from "./log-time.ts";
 import { truncateFully, truncateLog } from "./log-truncate.ts";
 import type { Appended, Durability, LogConfig, LogParts, LogShared } from "./log-types.ts";
+import { newSegment } from "./new-segment.ts";
 import type { Handle } from "./open-files.ts";
 import { encodePartitionMetadata } from "./partition-metadata.ts";
 import { applyStored, snapshotPaths, writeSnapshot } from "./producer-recovery.ts";
 import type { BatchMetadata, ProducerState } from "./producer-state.ts";
-import { NO_INDEX, Segment } from "./segment.ts";
+import type { Segment } from "./segment.ts";
 import { type LogRead, NOTHING_READ, type ReadLimits } from "./segment-read.ts";
 import { LogTail } from "./tail-cache.ts";
 
@@ -228,7 +229,7 @@ export class Log implements SyncedLog {
 
   /** Makes a segment object; its file is made by the first write. */
   makeSegment(baseOffset: number): Segment {
-    return makeSegment(this.shared, this.config, this.directory, baseOffset, 0);
+    return newSegment(this.shared, this.config, this.directory, baseOffset);
   }
 
   /** The log was cut or replaced: forgets the open end. */
@@ -392,18 +393,4 @@ export class Log implements SyncedLog {
       return false;
     }
   }
-}
-
-/** A segment with empty indexes. */
-export function makeSegment(shared: LogShared, config: LogConfig, directory: string, baseOffset: number, size: number): Segment {
-  const jitterMs = Math.min(config.segmentJitterMs, config.segmentMs);
-  return new Segment({
-    files: shared.files,
-    directory,
-    baseOffset,
-    size,
-    index: NO_INDEX,
-    createdMs: shared.clock.nowMs(),
-    rollJitterMs: jitterMs <= 0 ? 0 : shared.random.int(Math.min(jitterMs, 2 ** 31)),
-  });
 }
