@@ -384,7 +384,9 @@ export class Connection implements CallOwner, MemoryHolder, SocketOwner {
     this.socket.resume();
     if (!this.isHeldUp) return; // time that passed for want of memory counts, or all of it could be held for ever
     this.isHeldUp = false;
-    if (this.splitter.isUnfinished) this.unfinishedSinceMs = nowMs;
+    if (!this.splitter.isUnfinished) return;
+    this.unfinishedSinceMs = nowMs;
+    this.host.expireBy(nowMs + limits.requestTimeoutMs);
   }
 
   private waitForMemory(waits: boolean): void {

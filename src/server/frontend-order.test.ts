@@ -103,7 +103,7 @@ describe("framing", () => {
 describe("order", () => {
   test("a request waits until the one before is answered", async () => {
     const client = await start().client();
-    client.send(request(ECHO, 1, "hold"), request(ECHO, 2), request(PIPED, 3));
+    client.send(request(ECHO, 1, "hold"), request(PIPED, 2), request(ECHO, 3));
     await until(() => rig.held.has(1), "the first to begin");
     await Bun.sleep(20);
     expect(rig.begun).toEqual([1]);
@@ -153,6 +153,24 @@ describe("order", () => {
     });
     rig.release(3); // its connection is gone: nothing happens
     await until(() => rig.heldBytes === 0, "all memory to come back");
+  });
+
+  test("after a drop, answers to what came later are not kept, even if the client does not read", async () => {
+    const client = await start().client();
+    client.stopReading();
+    client.send(
+      request(PIPED, 1, "hold", Buffer.alloc(20 << 20)),
+      request(PIPED, 2, "drop"),
+      request(PIPED, 3, "hold", Buffer.alloc(1 << 20)),
+    );
+    await until(() => rig.held.size === 2, "all to begin");
+    rig.release(1);
+    await until(() => rig.messages("warn").length === 1, "the drop");
+    const before = rig.heldBytes;
+    rig.release(3);
+    await until(() => rig.heldBytes < before, "its request to be released");
+    expect(rig.heldBytes).toBeLessThanOrEqual(before - (1 << 20));
+    expect(client.isClosed).toBe(false);
   });
 
   test("ten thousand pipelined requests are all answered in order, while others get their turn", async () => {

@@ -50,7 +50,9 @@ export class Client {
   readonly answers: Answer[] = [];
   received = 0;
   isClosed = false;
-  private rest: Buffer = Buffer.alloc(0);
+  private rest: Buffer[] = [];
+  private restBytes = 0;
+  private wantedBytes = 4;
   private toSend: Buffer = Buffer.alloc(0);
   private socket!: Bun.Socket<undefined>;
   localPort = 0;
@@ -118,12 +120,18 @@ export class Client {
 
   private take(chunk: Buffer): void {
     this.received += chunk.length;
-    this.rest = this.rest.length === 0 ? chunk : Buffer.concat([this.rest, chunk]);
-    while (this.rest.length >= 4 && this.rest.length - 4 >= this.rest.readInt32BE(0)) {
-      const end = 4 + this.rest.readInt32BE(0);
-      this.answers.push({ correlationId: this.rest.readInt32BE(4), body: Buffer.from(this.rest.subarray(8, end)) });
-      this.rest = this.rest.subarray(end);
+    this.restBytes += chunk.length;
+    this.rest.push(chunk);
+    if (this.restBytes < this.wantedBytes) return;
+    let bytes = Buffer.concat(this.rest);
+    while (bytes.length >= 4 && bytes.length - 4 >= bytes.readInt32BE(0)) {
+      const end = 4 + bytes.readInt32BE(0);
+      this.answers.push({ correlationId: bytes.readInt32BE(4), body: Buffer.from(bytes.subarray(8, end)) });
+      bytes = bytes.subarray(end);
     }
+    this.rest = [bytes];
+    this.restBytes = bytes.length;
+    this.wantedBytes = bytes.length < 4 ? 4 : 4 + bytes.readInt32BE(0);
   }
 }
 
