@@ -4,6 +4,7 @@ import { command } from "./command.ts";
 
 const COMMANDS: readonly [name: string, does: string][] = [
   ["serve", "Run the broker (also without a command)"],
+  ["import", "Take over topics from directories that a Kafka broker wrote: import DIR..."],
   ["config", "Print the effective configuration and where each value came from (--json)"],
   ["help", "Print this"],
 ];

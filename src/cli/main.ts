@@ -14,6 +14,7 @@ const root = defineCommand({
   subCommands: {
     serve: () => import("./serve.ts").then((file) => file.serve),
     config: () => import("./config.ts").then((file) => file.config),
+    import: () => import("./import.ts").then((file) => file.importCommand),
     help: () => import("./help.ts").then((file) => file.help),
   },
 });

@@ -88,7 +88,7 @@ const uncaughtBy =
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** Only mistakes of ours have these types; everything else that stops a start is the operator's to mend. */
-const isOurFault = (error: unknown): boolean =>
+export const isOurFault = (error: unknown): boolean =>
   !(error instanceof Error) || [BrokenInvariant, TypeError, ReferenceError, RangeError].some((type) => error instanceof type);
 
 const LISTEN_FAULTS: Record<string, string> = {
