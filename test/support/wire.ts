@@ -71,6 +71,33 @@ export function produceRequest(
   return request(0, version, id, Buffer.concat([...body, int32(records.length), records]));
 }
 
+/** A Fetch request (version 4) of one partition. */
+export function fetchRequest(
+  id: number,
+  topic: string,
+  partition: number,
+  offset: number,
+  { maxWaitMs, minBytes = 1, maxBytes = 1 << 20 }: { maxWaitMs: number; minBytes?: number; maxBytes?: number },
+): Buffer {
+  const limits = [int32(-1), int32(maxWaitMs), int32(minBytes), int32(maxBytes), Buffer.from([0])];
+  const what = [int32(1), string(topic), int32(1), int32(partition), int64(offset), int32(maxBytes)];
+  return request(1, 4, id, Buffer.concat([...limits, ...what]));
+}
+
+/** The one partition of an answer to fetchRequest. */
+export function fetchAnswer(answer: Buffer): { id: number; error: number; highWatermark: number; records: Buffer | null } {
+  const at = 4 + 4 + 4 + 2 + answer.readInt16BE(12) + 4 + 4; // id, throttle time, topics, name, partitions, index
+  const aborted = answer.readInt32BE(at + 18); // -1 or 0 of them
+  if (aborted > 0) throw new Error("aborted transactions");
+  const size = answer.readInt32BE(at + 22);
+  return {
+    id: answer.readInt32BE(0),
+    error: answer.readInt16BE(at),
+    highWatermark: Number(answer.readBigInt64BE(at + 2)),
+    records: size < 0 ? null : answer.subarray(at + 26, at + 26 + size),
+  };
+}
+
 /** A connection that hands out the response frames in the order in which they come. */
 export class WireConnection {
   readonly #socket: Socket;
