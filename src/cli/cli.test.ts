@@ -4,6 +4,7 @@ import { loadServerConfig } from "../config/load.ts";
 import { allServerOptions } from "../config/server-options.ts";
 import { configJson, configTable } from "./config.ts";
 import { helpText } from "./help.ts";
+import { changedOptions, startFault } from "./serve.ts";
 
 const loaded = loadServerConfig({
   arguments: parseArguments(["--bind", "127.0.0.1:9093"]),
@@ -43,4 +44,29 @@ test("the help names every flag, variable, key and Kafka name, in lines that fit
     for (const name of [`${flag} `, `[env: ${env}]`, `[${key}]`, ...kafka.map((each) => each.name)])
       expect(flowing).toContain(name);
   expect(text.split("\n").filter((line) => line.length > 110)).toEqual([]);
+});
+
+describe("a start that fails is told in one line", () => {
+  const listenFault = (code: string) => Object.assign(new Error("Failed to listen"), { code, syscall: "listen" });
+
+  test("with the address that it could not have", () => {
+    expect(startFault(listenFault("EADDRINUSE"), loaded.config)).toBe(
+      "cannot listen on 127.0.0.1:9093: the port is in use; is a broker running already?",
+    );
+    expect(startFault(listenFault("EWHATEVER"), loaded.config)).toBe("cannot listen on 127.0.0.1:9093: Failed to listen");
+  });
+
+  test("with the system's codes in words", () => {
+    expect(startFault(new Error("mkdir /data: EACCES"), loaded.config)).toBe("mkdir /data: permission denied (EACCES)");
+    expect(startFault(new Error("EIO on /data/EACCESS"), loaded.config)).toBe("EIO on /data/EACCESS");
+  });
+});
+
+test("the start-up line shows the options that someone set", () => {
+  expect(changedOptions(loaded)).toEqual({
+    "broker.node_id": "7",
+    "broker.data_dir": "/data",
+    "server.bind": "127.0.0.1:9093",
+    "defaults.num_partitions": "3",
+  });
 });

@@ -98,11 +98,23 @@ const LISTEN_FAULTS: Record<string, string> = {
   ENOTFOUND: "there is no host of this name",
 };
 
+/** What the system's codes mean to someone who has to mend it. */
+const CODES: Record<string, string> = {
+  EACCES: "permission denied",
+  EROFS: "the file system is read-only",
+  ENOSPC: "no space left",
+  EDQUOT: "the quota is used up",
+  EEXIST: "something else has that name",
+  ENOTDIR: "a part of the path is not a directory",
+  EMFILE: "too many open files",
+};
+
 /** What an operator needs to hear about a start that failed, in one line. */
 export function startFault(error: unknown, config: ServerConfig): string {
   const { code = "", syscall } = error as { code?: string; syscall?: string };
-  if (syscall !== "listen") return messageOf(error);
-  return `cannot listen on ${listenAddress.text(config.bind)}: ${LISTEN_FAULTS[code] ?? messageOf(error)}`;
+  if (syscall === "listen")
+    return `cannot listen on ${listenAddress.text(config.bind)}: ${LISTEN_FAULTS[code] ?? messageOf(error)}`;
+  return messageOf(error).replace(/\bE[A-Z]{3,}\b/g, (name) => (CODES[name] === undefined ? name : `${CODES[name]} (${name})`));
 }
 
 function warnOfDirectory({ dataDir }: ServerConfig, logger: Logger): void {
