@@ -372,21 +372,23 @@ export class Connection implements CallOwner, MemoryHolder, SocketOwner {
     const { memory, limits } = this.host;
     const wants =
       !this.isEnding && this.sending.bytes <= MAX_UNWRITTEN_BYTES && this.queue.length + this.calls.length < limits.maxQueued;
-    if (!wants) {
-      this.isHeldUp = true;
-      memory.endTurn(this);
-    }
+    if (!wants) memory.endTurn(this);
+    this.holdUp(!wants, nowMs);
     const reads = wants && memory.mayRead(this);
     this.waitForMemory(wants && !reads);
     if (reads === this.isReading) return;
     this.isReading = reads;
-    if (!reads) return this.socket.pause();
-    this.socket.resume();
-    if (!this.isHeldUp) return; // time that passed for want of memory counts, or all of it could be held for ever
-    this.isHeldUp = false;
-    if (!this.splitter.isUnfinished) return;
+    if (reads) this.socket.resume();
+    else this.socket.pause();
+  }
+
+  /** Time that the client cannot use does not count against it; time without memory does, or all of it could be held for ever. */
+  private holdUp(isHeldUp: boolean, nowMs: number): void {
+    const isOver = this.isHeldUp && !isHeldUp;
+    this.isHeldUp = isHeldUp;
+    if (!isOver || !this.splitter.isUnfinished) return;
     this.unfinishedSinceMs = nowMs;
-    this.host.expireBy(nowMs + limits.requestTimeoutMs);
+    this.host.expireBy(nowMs + this.host.limits.requestTimeoutMs);
   }
 
   private waitForMemory(waits: boolean): void {
