@@ -1,5 +1,4 @@
 /** `quarkmq serve`: from the configuration to a listening broker, and from a signal to a clean end. */
-import { resolve } from "node:path";
 import { BrokenInvariant } from "../base/assert.ts";
 import { createLogLines } from "../base/log-lines.ts";
 import type { LogFields, Logger } from "../base/logger.ts";
@@ -19,7 +18,7 @@ type Server = Awaited<ReturnType<typeof startServer>>;
 async function run(context: CommandContext): Promise<ExitCode> {
   const startedAtMs = realClock.monotonicMs();
   const loaded = loadForCommand(context);
-  const config: ServerConfig = { ...loaded.config, dataDir: resolve(loaded.config.dataDir) };
+  const { config } = loaded;
   const logger = createLogLines({ level: config.logLevel, format: config.logFormat, write: context.err });
   context.onUncaught(uncaughtBy(context, logger));
   logger.info(`quarkmq ${context.version} starts`, { config: loaded.configPath ?? "none", ...changedOptions(loaded) });

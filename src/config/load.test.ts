@@ -68,9 +68,9 @@ num_partitions = 6
 
 test("built-in < file < environment < command line", () => {
   const file = "[broker]\nnode_id = 1\ndata_dir = 'file'\n[server]\nbind = 'file:1'\n";
-  const env = { QUARKMQ_DATA_DIR: "env", QUARKMQ_BIND: "env:2", PATH: "/bin", QUARKMQ_CONFIG: "somewhere.toml" };
+  const env = { QUARKMQ_DATA_DIR: "/env", QUARKMQ_BIND: "env:2", PATH: "/bin", QUARKMQ_CONFIG: "somewhere.toml" };
   const { config, origins, configPath } = load({ file, env, args: ["--bind", "flag:3"] });
-  expect([config.nodeId, config.dataDir, config.bind.host, config.numPartitions]).toEqual([1, "env", "flag", 1]);
+  expect([config.nodeId, config.dataDir, config.bind.host, config.numPartitions]).toEqual([1, "/env", "flag", 1]);
   expect(origins.dataDir).toEqual({ source: "environment", name: "QUARKMQ_DATA_DIR" });
   expect(origins.bind).toEqual({ source: "command line", name: "--bind" });
   expect(configPath).toBe("somewhere.toml");
@@ -212,6 +212,10 @@ test("variables of Kubernetes and Docker links for a service called quarkmq are 
   };
   expect(faultsOf({ env })).toEqual([]);
   expect(faultsOf({ env: { QUARKMQ_PORT: "9092" } })).toEqual(["environment: QUARKMQ_PORT = 9092: unknown variable"]);
+});
+
+test("a relative data directory is one below the working directory", () => {
+  expect(load({ args: ["--data-dir", "./data/"] }).config.dataDir).toBe(`${process.cwd()}/data`);
 });
 
 test("a configuration cannot be changed", () => {

@@ -2,6 +2,7 @@
  * Where a configuration comes from: built-in < file < environment < command line. Everything is read before anything is
  * refused, so that one attempt shows every fault.
  */
+import { resolve } from "node:path";
 import { parse, TomlError } from "smol-toml";
 import type { Arguments } from "./arguments.ts";
 import { ConfigFaults, type Fault, suggestion } from "./fault.ts";
@@ -48,7 +49,7 @@ interface Loading {
   readonly origins: Partial<Record<ServerField, Origin>>;
 }
 
-/** Loads the server's configuration. Throws ConfigFaults with everything that is wrong. */
+/** Loads the server's configuration; the data directory becomes absolute. Throws ConfigFaults with everything that is wrong. */
 export function loadServerConfig(input: {
   readonly arguments: Arguments;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -58,7 +59,8 @@ export function loadServerConfig(input: {
   const configPath = loadFile(loading, input.arguments.configPath ?? input.env[CONFIG_PATH_VARIABLE] ?? null, input.readText);
   loadEnvironment(loading, input.env);
   loadArguments(loading, input.arguments);
-  const config = defaultServerConfig(loading.values as Partial<ServerConfig>);
+  const written = defaultServerConfig(loading.values as Partial<ServerConfig>);
+  const config = Object.freeze({ ...written, dataDir: resolve(written.dataDir) });
   checkRules(loading, config, configPath);
   if (loading.faults.length > 0) throw new ConfigFaults(loading.faults);
   const origins = Object.fromEntries(
