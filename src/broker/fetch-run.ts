@@ -1,55 +1,21 @@
 /**
- * One fetch from first read to answer: it reads every target, waits on the partitions until enough is readable if it must, and
+ * One fetch from first read to answer: it reads its targets, waits on their partitions until enough is readable if it must, and
  * reads once more. Source of the rules: Kafka's ReplicaManager.fetchMessages and DelayedFetch.
+ *
+ * Where we differ, and why: a fetch that could read on but for a bound (a segment's or block's end, its own max bytes) is answered with
+ * what it has, although that is less than min_bytes: waiting would bring it nothing. Kafka looks at the segment's end only.
  */
+import type { Clock } from "../io/clock.ts";
 import type { Deadline, Deadlines } from "../io/deadlines.ts";
 import type { LogRead } from "../log/log.ts";
+import { NOTHING_READ } from "../log/segment-read.ts";
 import { ErrorCode, KafkaError } from "../protocol/errors.ts";
 import { batchBytes, lastOffset } from "../record/batch.ts";
-import type { Isolation, Partition, PartitionWatcher } from "./partition.ts";
+import type { FetchTarget } from "./fetch-target.ts";
+import type { Isolation, Partition } from "./partition.ts";
 
 /** How long a parked fetch sleeps before it looks whether its connection is still there. */
 const ABANDONED_CHECK_MS = 30_000;
-
-/** Who is told that a target may have more to read. */
-export interface TargetListener {
-  moved(target: FetchTarget, bytes: number): void;
-}
-
-/** One partition of a fetch: what the client asks for and, within a session, what it was last told. */
-export class FetchTarget implements PartitionWatcher {
-  /** "" when the client speaks topic ids. */
-  readonly topic: string;
-  readonly topicId: string;
-  readonly index: number;
-  fetchOffset = 0;
-  maxBytes = 0;
-  currentLeaderEpoch = -1;
-  lastFetchedEpoch = -1;
-  toldHighWatermark = -1;
-  toldLogStartOffset = -1;
-  /** Null until it is found, and again after it closed. */
-  partition: Partition | null = null;
-  /** Readable bytes seen by the fetch that is parked on it, capped by maxBytes. */
-  available = 0;
-  private readonly listener: TargetListener;
-
-  constructor(topic: string, topicId: string, index: number, listener: TargetListener) {
-    this.topic = topic;
-    this.topicId = topicId;
-    this.index = index;
-    this.listener = listener;
-  }
-
-  onReadable(bytes: number): void {
-    this.listener.moved(this, bytes);
-  }
-
-  onClosed(): void {
-    this.partition = null;
-    this.listener.moved(this, Number.POSITIVE_INFINITY);
-  }
-}
 
 /** What one read of one target gave. `records` are views that stay valid until the answer is written. */
 export interface TargetResult {
@@ -59,8 +25,10 @@ export interface TargetResult {
   readonly lastStableOffset: number;
   readonly logStartOffset: number;
   readonly divergingEpoch: { epoch: number; endOffset: number } | null;
-  readonly records: Uint8Array[];
+  readonly records: readonly Uint8Array[];
   readonly bytes: number;
+  /** Up to where the read might go: the end of what was readable when it began. */
+  readonly limitOffset: number;
 }
 
 export interface FetchLimits {
@@ -68,151 +36,256 @@ export interface FetchLimits {
   readonly minBytes: number;
   readonly maxBytes: number;
   readonly isolation: Isolation;
+  /** The client says that it is a replica. */
+  readonly isReplica: boolean;
 }
 
-export interface FetchRunOptions {
-  readonly limits: FetchLimits;
-  readonly deadlines: Deadlines;
+/** Whose fetch it is: a single request, or a request of a session. */
+export interface FetchOwner {
   /** The targets to read now, in the order they are served. */
   targets(): Iterable<FetchTarget>;
+  /** Whether any of the targets, read now or not, has a partition; if none has, there is nothing to wait for. */
+  hasPartition(): boolean;
   /** Finds the target's partition, or the error to answer. */
   resolve(target: FetchTarget): Partition | KafkaError;
-  /** Called when the fetch begins and ends to wait. */
-  park(run: FetchRun | null): void;
+  /** Called once, before time passes for the first time: from now on `moved` and `closed` must be told of all targets with a partition. */
+  onYield(): void;
   /** True when nobody waits for the answer any more. */
-  abandoned(): boolean;
-  done(results: TargetResult[]): void;
+  isAbandoned(): boolean;
+  /** The end: what to answer. One of onDone, onCut and onFailed is called, once. */
+  onDone(results: readonly TargetResult[]): void;
+  /** The end, by `cut`. */
+  onCut(error: KafkaError | null): void;
+  /** The end, by something that should not be. */
+  onFailed(error: unknown): void;
 }
 
-const NO_RECORDS: Uint8Array[] = [];
+const NO_RESULTS: TargetResult[] = [];
+/** Of a target whose read has yet to come: what moves until then, the read will bring. */
+const UNREAD = -1;
 
 export class FetchRun {
-  private readonly o: FetchRunOptions;
-  private results: TargetResult[] = [];
+  private readonly limits: FetchLimits;
+  private readonly owner: FetchOwner;
+  private readonly clock: Clock;
+  private readonly deadlines: Deadlines;
+  private results: TargetResult[] = NO_RESULTS;
+  /** Of records in `results`. */
   private bytes = 0;
+  /** What is there to be read, over all targets: each one's `available`, but no more than its maxBytes. */
+  private readable = 0;
   private remaining = 0;
-  /** Set when the answer must not wait: an error, or a diverging epoch. */
+  /** Set when the answer must not wait: an error of a partition, or a diverging epoch. */
   private urgent = false;
-  private parked = false;
+  /** A partition closed since the last read. */
+  private hasClosed = false;
+  private state: "reading" | "parked" | "ended" = "reading";
+  private hasYielded = false;
   private deadline: Deadline | null = null;
   private endsAtMs = 0;
 
-  constructor(o: FetchRunOptions) {
-    this.o = o;
+  constructor(limits: FetchLimits, owner: FetchOwner, clock: Clock, deadlines: Deadlines) {
+    this.limits = limits;
+    this.owner = owner;
+    this.clock = clock;
+    this.deadlines = deadlines;
   }
 
-  start(nowMs: number): void {
-    this.endsAtMs = nowMs + this.o.limits.maxWaitMs;
-    this.readAll(() => {
-      const { minBytes, maxWaitMs } = this.o.limits;
-      if (this.urgent || this.bytes >= minBytes || maxWaitMs <= 0 || this.hasMore()) this.finish();
-      else this.wait(nowMs);
-    });
+  start(): void {
+    this.endsAtMs = this.clock.monotonicMs() + this.limits.maxWaitMs;
+    this.read(() => this.afterFirstRead());
   }
 
   /** A target of this fetch has `bytes` more to read. */
   moved(target: FetchTarget, bytes: number): void {
-    if (!this.parked) return;
-    const before = Math.min(target.available, target.maxBytes);
-    target.available += bytes;
-    this.bytes += Math.min(target.available, target.maxBytes) - before;
-    if (bytes === Number.POSITIVE_INFINITY || this.bytes >= this.o.limits.minBytes) this.wake();
+    if (this.state === "ended" || target.available === UNREAD) return;
+    this.count(target, bytes);
+    if (this.state === "parked" && this.readable >= this.limits.minBytes) this.wake(false);
   }
 
-  /** Reads again and answers: enough is readable, the time is over, or the broker stops. */
-  wake(): void {
-    if (!this.parked) return;
-    this.parked = false;
+  /** The partition of a target of this fetch was closed. */
+  closed(): void {
+    this.hasClosed = true;
+    if (this.state === "parked") this.wake(true);
+  }
+
+  /** Ends the fetch now, with nothing read. */
+  cut(error: KafkaError | null): void {
+    if (this.state === "ended") return;
+    this.end();
+    this.owner.onCut(error);
+  }
+
+  private afterFirstRead(): void {
+    const { minBytes, maxWaitMs } = this.limits;
+    if (this.urgent || this.bytes >= minBytes || maxWaitMs <= 0 || this.hasMore() || !this.owner.hasPartition()) this.finish();
+    else this.parkUnlessMoved();
+  }
+
+  /** What was counted was readable, but a reader of committed data may not have seen it: then it waits on. */
+  private afterLaterRead(isLast: boolean): void {
+    if (isLast || this.urgent || this.bytes > 0 || this.clock.monotonicMs() >= this.endsAtMs) this.finish();
+    else this.parkUnlessMoved();
+  }
+
+  private parkUnlessMoved(): void {
+    // While one target was read from the disk, enough came to others that had been read before.
+    if (this.hasClosed || this.readable >= this.limits.minBytes) return this.read(() => this.finish());
+    this.results = NO_RESULTS; // the records that they hold would be held for as long as it waits
+    this.state = "parked";
+    this.beginYield();
+    this.sleep();
+  }
+
+  /** Reads again and answers: enough is readable, the time is over, or a partition closed. */
+  private wake(isLast: boolean): void {
+    this.state = "reading";
     this.deadline?.cancel();
-    this.o.park(null);
-    if (this.o.abandoned()) this.o.done([]);
-    else this.readAll(() => this.finish());
+    this.deadline = null;
+    if (this.owner.isAbandoned()) this.finish();
+    else this.read(() => this.afterLaterRead(isLast));
   }
 
-  /** Whether a read ended early, at the end of a segment or of a block: then it is no use to wait for new records (DelayedFetch, case F). */
-  private hasMore(): boolean {
-    return this.results.some(({ target, records, bytes }) => {
-      if (bytes === 0 || bytes >= target.maxBytes || target.partition === null) return false;
-      return nextOffset(records[records.length - 1]!) < target.partition.readableEnd(this.o.limits.isolation);
+  private sleep(): void {
+    const leftMs = this.endsAtMs - this.clock.monotonicMs();
+    this.deadline = this.deadlines.in(Math.min(leftMs, ABANDONED_CHECK_MS), () => {
+      this.deadline = null;
+      if (leftMs <= ABANDONED_CHECK_MS || this.owner.isAbandoned()) this.wake(true);
+      else this.sleep();
     });
   }
 
-  private wait(nowMs: number): void {
-    for (const result of this.results) result.target.available = result.bytes;
-    this.parked = true;
-    this.o.park(this);
-    this.sleep(nowMs);
+  private beginYield(): void {
+    if (this.hasYielded) return;
+    this.hasYielded = true;
+    this.owner.onYield();
   }
 
-  private sleep(nowMs: number): void {
-    const leftMs = this.endsAtMs - nowMs;
-    this.deadline = this.o.deadlines.in(Math.min(leftMs, ABANDONED_CHECK_MS), () => {
-      if (leftMs <= ABANDONED_CHECK_MS || this.o.abandoned()) this.wake();
-      else this.sleep(nowMs + ABANDONED_CHECK_MS);
-    });
+  private end(): void {
+    this.state = "ended";
+    this.deadline?.cancel();
+    this.deadline = null;
+    this.results = NO_RESULTS;
   }
 
   private finish(): void {
-    this.o.done(this.results);
+    const { results } = this;
+    this.end();
+    this.owner.onDone(results);
+  }
+
+  private fail(error: unknown): void {
+    this.end();
+    this.owner.onFailed(error);
   }
 
   /** Reads every target in order; synchronous as long as the log answers at once. */
-  private readAll(then: () => void): void {
+  private read(then: () => void): void {
     this.results = [];
     this.bytes = 0;
+    this.readable = 0;
+    this.remaining = this.limits.maxBytes;
     this.urgent = false;
-    this.remaining = this.o.limits.maxBytes;
-    const targets = [...this.o.targets()];
-    const from = (start: number): void => {
-      for (let i = start; i < targets.length; i++) {
-        const pending = this.readOne(targets[i]!);
-        if (pending !== null) {
-          pending.then(() => from(i + 1));
-          return;
-        }
+    this.hasClosed = false;
+    this.readFrom(this.owner.targets()[Symbol.iterator](), then);
+  }
+
+  private readFrom(targets: Iterator<FetchTarget>, then: () => void): void {
+    try {
+      for (let next = targets.next(); next.done !== true; next = targets.next()) {
+        const pending = this.readOne(next.value);
+        if (pending !== null) return this.readLater(pending, targets, then);
       }
       then();
-    };
-    from(0);
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  private readLater(pending: Promise<void>, targets: Iterator<FetchTarget>, then: () => void): void {
+    const rest: FetchTarget[] = []; // the owner's may change meanwhile
+    for (let next = targets.next(); next.done !== true; next = targets.next()) {
+      next.value.available = UNREAD;
+      rest.push(next.value);
+    }
+    this.beginYield();
+    pending.then(
+      () => {
+        if (this.state !== "ended") this.readFrom(rest.values(), then);
+      },
+      (error) => this.fail(error),
+    );
   }
 
   private readOne(target: FetchTarget): Promise<void> | null {
+    target.available = 0;
+    const partition = this.find(target);
+    if (partition instanceof KafkaError) {
+      // That there is no such partition is no reason to answer the others at once: KafkaApis sorts those out first.
+      if (partition.error === "INCONSISTENT_TOPIC_ID") this.urgent = true;
+      this.keepError(target, partition);
+      return null;
+    }
     try {
-      const partition = this.find(target);
-      partition.checkLeaderEpoch(target.currentLeaderEpoch);
-      const diverging = divergence(partition, target);
-      if (diverging !== null) {
+      this.checkClient(partition, target);
+      const divergingEpoch = divergence(partition, target);
+      if (divergingEpoch !== null) {
         this.urgent = true;
-        this.keep(target, partition, diverging, { chunks: NO_RECORDS, bytes: 0 });
+        this.keep(target, partition, NOTHING_READ, 0, divergingEpoch);
         return null;
       }
+      const { isolation } = this.limits;
+      const limitOffset = partition.readableEnd(isolation);
       const maxBytes = Math.min(target.maxBytes, this.remaining);
-      const read = partition.read(target.fetchOffset, this.o.limits.isolation, maxBytes, this.bytes === 0);
+      const read = partition.read(target.fetchOffset, isolation, maxBytes, this.bytes === 0);
       if (!(read instanceof Promise)) {
-        this.keep(target, partition, null, read);
+        this.keep(target, partition, read, limitOffset, null);
         return null;
       }
       return read.then(
-        (late) => this.keep(target, partition, null, late),
-        (error) => this.failed(target, error),
+        (late) => {
+          if (this.state !== "ended") this.keep(target, partition, late, limitOffset, null);
+        },
+        (error) => {
+          if (this.state !== "ended") this.refuse(target, partition.closedWith ?? error);
+        },
       );
     } catch (error) {
-      this.failed(target, error);
+      this.refuse(target, error);
       return null;
     }
   }
 
-  private find(target: FetchTarget): Partition {
+  private find(target: FetchTarget): Partition | KafkaError {
     if (target.partition !== null) return target.partition;
-    const found = this.o.resolve(target);
-    if (found instanceof KafkaError) throw found;
-    target.partition = found;
+    const found = this.owner.resolve(target);
+    if (!(found instanceof KafkaError)) target.partition = found;
     return found;
   }
 
-  private keep(target: FetchTarget, partition: Partition, divergingEpoch: TargetResult["divergingEpoch"], read: LogRead): void {
+  private checkClient(partition: Partition, target: FetchTarget): void {
+    partition.checkLeaderEpoch(target.currentLeaderEpoch);
+    // Partition.followerReplicaOrThrow: this broker has the only replica.
+    if (this.limits.isReplica)
+      throw new KafkaError(target.currentLeaderEpoch < 0 ? "NOT_LEADER_OR_FOLLOWER" : "UNKNOWN_LEADER_EPOCH");
+  }
+
+  private count(target: FetchTarget, bytes: number): void {
+    const before = Math.min(target.available, target.maxBytes);
+    target.available += bytes;
+    this.readable += Math.min(target.available, target.maxBytes) - before;
+  }
+
+  private keep(
+    target: FetchTarget,
+    partition: Partition,
+    read: LogRead,
+    limitOffset: number,
+    divergingEpoch: TargetResult["divergingEpoch"],
+  ): void {
     this.bytes += read.bytes;
     this.remaining = Math.max(0, this.remaining - read.bytes);
+    this.count(target, read.bytes);
     this.results.push({
       target,
       errorCode: ErrorCode.NONE,
@@ -222,12 +295,18 @@ export class FetchRun {
       divergingEpoch,
       records: read.chunks,
       bytes: read.bytes,
+      limitOffset,
     });
   }
 
-  private failed(target: FetchTarget, error: unknown): void {
+  /** An error of the read itself: the fetch is answered at once. */
+  private refuse(target: FetchTarget, error: unknown): void {
     if (!(error instanceof KafkaError)) throw error;
     this.urgent = true;
+    this.keepError(target, error);
+  }
+
+  private keepError(target: FetchTarget, error: KafkaError): void {
     this.results.push({
       target,
       errorCode: error.code,
@@ -235,9 +314,20 @@ export class FetchRun {
       lastStableOffset: -1,
       logStartOffset: -1,
       divergingEpoch: null,
-      records: NO_RECORDS,
+      records: NOTHING_READ.chunks,
       bytes: 0,
+      limitOffset: -1,
     });
+  }
+
+  /** Whether a read ended below what was readable, although its target asked for more. */
+  private hasMore(): boolean {
+    for (const { target, records, bytes, limitOffset } of this.results) {
+      if (bytes >= target.maxBytes) continue;
+      const next = bytes === 0 ? target.fetchOffset : nextOffset(records[records.length - 1]!);
+      if (next < limitOffset) return true;
+    }
+    return false;
   }
 }
 
@@ -249,12 +339,16 @@ function nextOffset(batches: Uint8Array): number {
   return lastOffset(b, at) + 1;
 }
 
-/** KIP-595: the client's history differs from ours below its fetch offset. Null when it does not, or when it did not say. */
+/**
+ * KIP-595: the client's history differs from ours below its fetch offset. Null when it does not, or when it did not say.
+ * Source: Partition.readRecords. The end is no more than the high watermark, which is all that a client may hear of.
+ */
 function divergence(partition: Partition, target: FetchTarget): { epoch: number; endOffset: number } | null {
-  if (target.lastFetchedEpoch < 0) return null;
-  const known = partition.log.leaderEpochs.endOffsetFor(target.lastFetchedEpoch, partition.logEndOffset);
-  if (known.epoch < 0 || known.endOffset < 0)
-    throw new KafkaError("OFFSET_OUT_OF_RANGE", "no end offset for the epoch last fetched");
-  const agrees = known.epoch >= target.lastFetchedEpoch && known.endOffset >= target.fetchOffset;
-  return agrees ? null : known;
+  const { lastFetchedEpoch, fetchOffset } = target;
+  if (lastFetchedEpoch < 0) return null;
+  const { epoch, endOffset } = partition.log.leaderEpochs.endOffsetFor(lastFetchedEpoch, partition.logEndOffset);
+  if (epoch < 0 || endOffset < 0) throw new KafkaError("OFFSET_OUT_OF_RANGE", "no end offset for the epoch last fetched");
+  if (fetchOffset < partition.logStartOffset) throw new KafkaError("OFFSET_OUT_OF_RANGE", "below the log's start");
+  if (epoch >= lastFetchedEpoch && endOffset >= fetchOffset) return null;
+  return { epoch, endOffset: Math.min(endOffset, partition.highWatermark) };
 }

@@ -1,17 +1,22 @@
 /**
  * Incremental fetch sessions (KIP-227): what each consumer follows and what it was last told, so that a fetch names only what
  * changed. A session is fed by its partitions; a request costs what moved, not what is followed. Source: Kafka's FetchSession.
+ *
+ * Where we differ, and why:
+ * - a session is made when its first fetch begins, not when that is answered; none is made for a fetch of nothing;
+ * - a newer request, on another connection, ends the session's older one at once. Kafka lets that one wait for nothing and then gives
+ *   it the same error, INVALID_FETCH_SESSION_EPOCH. So it is when the session is closed meanwhile, but for the error;
+ * - the partitions of all sessions together are bounded: a session that grows beyond it is gone.
  */
 import type { Random } from "../io/random.ts";
 import { KafkaError } from "../protocol/errors.ts";
-import type { FetchRun, FetchTarget, TargetListener, TargetResult } from "./fetch-run.ts";
+import type { FetchRun, TargetResult } from "./fetch-run.ts";
+import { type FetchTarget, FetchTargets, type TargetListener } from "./fetch-target.ts";
 
 export const NO_SESSION = 0;
 const INITIAL_EPOCH = 0;
 const FINAL_EPOCH = -1;
 const MAX_INT32 = 2_147_483_647;
-
-export const targetKey = (topicOrId: string, index: number): string => `${index}:${topicOrId}`;
 
 export class FetchSession implements TargetListener {
   readonly id: number;
@@ -20,11 +25,13 @@ export class FetchSession implements TargetListener {
   epoch = 1;
   lastUsedMs: number;
   readonly createdMs: number;
-  readonly targets = new Map<string, FetchTarget>();
+  readonly targets = new FetchTargets();
   /** Targets that may have data, an error or a change to report, in the order they are served. */
   readonly dirty = new Set<FetchTarget>();
-  /** The session's fetch that waits, if one does. */
-  parked: FetchRun | null = null;
+  /** The session's fetch that is under way, if one is. */
+  run: FetchRun | null = null;
+  /** For FetchSessions: as how large the session is counted. */
+  countedTargets = 0;
 
   constructor(id: number, usesTopicIds: boolean, nowMs: number) {
     this.id = id;
@@ -35,14 +42,19 @@ export class FetchSession implements TargetListener {
 
   moved(target: FetchTarget, bytes: number): void {
     this.dirty.add(target);
-    this.parked?.moved(target, bytes);
+    this.run?.moved(target, bytes);
   }
 
-  forget(key: string): void {
-    const target = this.targets.get(key);
+  closed(target: FetchTarget): void {
+    this.dirty.add(target);
+    this.run?.closed();
+  }
+
+  forget(topicOrId: string, index: number): void {
+    const target = this.targets.get(topicOrId, index);
     if (target === undefined) return;
     target.partition?.unwatch(target);
-    this.targets.delete(key);
+    this.targets.delete(topicOrId, index);
     this.dirty.delete(target);
   }
 
@@ -56,17 +68,18 @@ export class FetchSession implements TargetListener {
     if (!quiet) {
       this.dirty.delete(target); // what returned data goes to the end, so that all are served in turn
       this.dirty.add(target);
-    } else if (target.partition !== null && target.fetchOffset >= target.partition.highWatermark) {
+    } else if (target.partition?.highWatermark === result.highWatermark && target.fetchOffset >= result.highWatermark) {
       this.dirty.delete(target);
+      target.available = 0; // as a fetch that does not read it shall find it
     }
     return isFirst || changed || !quiet;
   }
 
   close(): void {
-    for (const target of this.targets.values()) target.partition?.unwatch(target);
+    for (const target of this.targets) target.partition?.unwatch(target);
     this.targets.clear();
     this.dirty.clear();
-    this.parked?.wake();
+    this.run?.cut(null);
   }
 }
 
@@ -83,6 +96,8 @@ export class FetchSessions {
   /** In order of last use, oldest first. */
   private readonly sessions = new Map<number, FetchSession>();
   private targetCount = 0;
+  /** No session follows fewer targets than this: mostly spares a search for one to evict. */
+  private leastTargets = 0;
 
   constructor(limits: FetchSessionLimits, random: Random) {
     this.limits = limits;
@@ -93,28 +108,27 @@ export class FetchSessions {
     return this.sessions.size;
   }
 
-  /** A new session for `targetCount` targets, or null when there is no room: the client then goes on without one. */
+  /** A new session for up to `targetCount` targets, or null when there is no room: the client then goes on without one. `count` it when it has them. */
   create(targetCount: number, usesTopicIds: boolean, nowMs: number): FetchSession | null {
     if (targetCount === 0 || this.targetCount + targetCount > this.limits.maxTargets) return null;
-    if (this.sessions.size >= this.limits.maxSessions && !this.evictOldest(nowMs)) return null;
+    if (this.sessions.size >= this.limits.maxSessions && !this.evictFor(targetCount, nowMs)) return null;
     let id = 0;
     do id = 1 + this.random.int(MAX_INT32);
     while (this.sessions.has(id));
     const session = new FetchSession(id, usesTopicIds, nowMs);
     this.sessions.set(id, session);
-    this.targetCount += targetCount;
     return session;
   }
 
-  /** Room for targets that an existing session adds; throws when there is none. */
-  grow(count: number): void {
-    if (this.targetCount + count > this.limits.maxTargets)
-      throw new KafkaError("FETCH_SESSION_ID_NOT_FOUND", "no room for more fetch session partitions");
-    this.targetCount += count;
-  }
-
-  shrink(count: number): void {
-    this.targetCount -= count;
+  /** Takes note of how many targets a session has now. Throws, and the session is gone, when there is no room for them. */
+  count(session: FetchSession): void {
+    const { size } = session.targets;
+    this.targetCount += size - session.countedTargets;
+    session.countedTargets = size;
+    this.leastTargets = Math.min(this.leastTargets, size);
+    if (this.targetCount <= this.limits.maxTargets) return;
+    this.remove(session.id);
+    throw new KafkaError("FETCH_SESSION_ID_NOT_FOUND", "no room for more fetch session partitions");
   }
 
   /** The session that an incremental request continues; its epoch moves on. Throws the KafkaError to answer. */
@@ -123,6 +137,7 @@ export class FetchSessions {
     if (session === undefined) throw new KafkaError("FETCH_SESSION_ID_NOT_FOUND");
     if (session.epoch !== epoch) throw new KafkaError("INVALID_FETCH_SESSION_EPOCH");
     if (session.usesTopicIds !== usesTopicIds) throw new KafkaError("FETCH_SESSION_TOPIC_ID_ERROR");
+    session.run?.cut(new KafkaError("INVALID_FETCH_SESSION_EPOCH", "a newer request of the session came"));
     session.epoch = epoch === MAX_INT32 ? 1 : epoch + 1;
     session.lastUsedMs = nowMs;
     this.sessions.delete(id);
@@ -134,7 +149,7 @@ export class FetchSessions {
     const session = this.sessions.get(id);
     if (session === undefined) return;
     this.sessions.delete(id);
-    this.targetCount -= session.targets.size;
+    this.targetCount -= session.countedTargets;
     session.close();
   }
 
@@ -142,13 +157,24 @@ export class FetchSessions {
     for (const id of [...this.sessions.keys()]) this.remove(id);
   }
 
-  private evictOldest(nowMs: number): boolean {
+  /** Makes place by removing a session that was not used for long, else the smallest that is not new, if that is smaller. FetchSessionCacheShard.tryEvict. */
+  private evictFor(targetCount: number, nowMs: number): boolean {
     for (const session of this.sessions.values()) {
-      if (nowMs - session.lastUsedMs <= this.limits.evictionMs) return false;
+      if (nowMs - session.lastUsedMs <= this.limits.evictionMs) break;
       this.remove(session.id);
       return true;
     }
-    return false;
+    if (targetCount <= this.leastTargets) return false;
+    let smallest: FetchSession | null = null;
+    this.leastTargets = Number.POSITIVE_INFINITY;
+    for (const session of this.sessions.values()) {
+      this.leastTargets = Math.min(this.leastTargets, session.countedTargets);
+      if (nowMs - session.createdMs <= this.limits.evictionMs) continue;
+      if (session.countedTargets < (smallest?.countedTargets ?? targetCount)) smallest = session;
+    }
+    if (smallest === null) return false;
+    this.remove(smallest.id);
+    return true;
   }
 }
 

@@ -46,6 +46,9 @@ export class Partition {
     this.leaderEpoch = o.leaderEpoch;
     this.shownBytes = o.log.durableEndBytes;
     o.log.onDurable = () => this.advance();
+    // Partition.makeLeader: a leader knows its epoch from the start, not from its first batch on.
+    if (o.log.offline === null && o.leaderEpoch > o.log.leaderEpochs.latest)
+      o.log.leaderEpochs.assign(o.leaderEpoch, o.log.logEndOffset);
   }
 
   get logStartOffset(): number {
@@ -95,16 +98,18 @@ export class Partition {
   }
 
   watch(watcher: PartitionWatcher): void {
-    this.watchers.add(watcher);
+    if (this.closedWith === null) this.watchers.add(watcher);
   }
 
   unwatch(watcher: PartitionWatcher): void {
     this.watchers.delete(watcher);
   }
 
-  /** KIP-320: -1 asks for no check. Throws FENCED_LEADER_EPOCH or UNKNOWN_LEADER_EPOCH. */
+  /** KIP-320: -1 asks for no check. Throws FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH, or what keeps the partition from being served. */
   checkLeaderEpoch(epochOfClient: number): void {
     this.mustServe();
+    const { offline } = this.log;
+    if (offline !== null) throw new KafkaError("KAFKA_STORAGE_ERROR", `${this.log.name} is offline: ${offline}`);
     if (epochOfClient === -1 || epochOfClient === this.leaderEpoch) return;
     throw new KafkaError(epochOfClient < this.leaderEpoch ? "FENCED_LEADER_EPOCH" : "UNKNOWN_LEADER_EPOCH");
   }

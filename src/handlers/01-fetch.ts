@@ -1,7 +1,8 @@
 /** Fetch: with and without sessions (KIP-227), by name and by id (KIP-516), long-polling. The reading and waiting is broker/fetch-run. */
 import type { Broker } from "../broker/broker.ts";
-import { type FetchLimits, FetchRun, FetchTarget, type TargetListener, type TargetResult } from "../broker/fetch-run.ts";
-import { type FetchSession, fetchKind, NO_SESSION, targetKey } from "../broker/fetch-sessions.ts";
+import { type FetchLimits, type FetchOwner, FetchRun, type TargetResult } from "../broker/fetch-run.ts";
+import { type FetchSession, fetchKind, NO_SESSION } from "../broker/fetch-sessions.ts";
+import { FetchTarget, FetchTargets, type TargetListener } from "../broker/fetch-target.ts";
 import type { Partition } from "../broker/partition.ts";
 import { ErrorCode, KafkaError } from "../protocol/errors.ts";
 import { Fetch } from "../protocol/messages/01-fetch.ts";
@@ -9,168 +10,304 @@ import { type Call, handler } from "./handler.ts";
 
 type FetchCall = Call<typeof Fetch>;
 type AskedTopic = FetchCall["request"]["topics"][number];
+type AskedPartition = AskedTopic["partitions"][number];
+type FetchAnswer = Parameters<FetchCall["reply"]>[0];
+type TopicAnswer = FetchAnswer["responses"][number];
+type PartitionAnswer = TopicAnswer["partitions"][number];
 
 const IDS_SINCE = 13;
+const REPLICA_STATE_SINCE = 15;
+const NODE_ENDPOINTS_SINCE = 16;
 
 export const fetch = handler<typeof Fetch>({
   api: Fetch,
   served: "4-18",
   handle(call) {
-    const { broker, request } = call;
+    const { request, broker } = call;
     const kind = fetchKind(request.sessionEpoch);
     if (kind === "incremental") return continueSession(call);
     if (request.sessionId !== NO_SESSION) broker.fetchSessions.remove(request.sessionId);
-    const count = request.topics.reduce((sum, topic) => sum + topic.partitions.length, 0);
-    const session =
-      kind === "full" ? broker.fetchSessions.create(count, call.version >= IDS_SINCE, broker.clock.monotonicMs()) : null;
-    if (session === null) runOnce(call);
-    else {
-      const added = followTargets(call, session);
-      broker.fetchSessions.shrink(count - added); // a partition named twice counts once
-      runSession(call, session, true);
-    }
+    const session = kind === "full" ? openSession(call) : null;
+    if (session === null) new SingleFetch(call).start();
+    else new SessionFetch(call, session, true).start();
   },
-  onError: (error) => ({ errorCode: error.code, sessionId: NO_SESSION, responses: [] }),
+  onError(error, call) {
+    // FetchRequest.getErrorResponse: before v13 clients look at the partitions. What is wrong with a session says nothing of them.
+    const isTold = call.version < IDS_SINCE && !isSessionError(error.code);
+    return {
+      errorCode: error.code,
+      sessionId: isSessionError(error.code) ? NO_SESSION : call.request.sessionId,
+      responses: isTold ? call.request.topics.map((topic) => allFailed(topic, errorCodeFor(call.version, error.code))) : [],
+    };
+  },
 });
 
+const isSessionError = (code: number): boolean =>
+  code === ErrorCode.FETCH_SESSION_ID_NOT_FOUND ||
+  code === ErrorCode.INVALID_FETCH_SESSION_EPOCH ||
+  code === ErrorCode.FETCH_SESSION_TOPIC_ID_ERROR;
+
+function allFailed({ topic, topicId, partitions }: AskedTopic, errorCode: number): TopicAnswer {
+  const failed = partitions.map(({ partition }) => ({
+    partitionIndex: partition,
+    errorCode,
+    highWatermark: -1,
+    abortedTransactions: null,
+    records: [],
+  }));
+  return { topic, topicId, partitions: failed };
+}
+
 /** A fetch without a session: its targets live as long as the request. */
-function runOnce(call: FetchCall): void {
-  let parked: FetchRun | null = null;
-  const listener: TargetListener = { moved: (target, bytes) => parked?.moved(target, bytes) };
-  const targets = new Map<string, FetchTarget>();
-  forEachAsked(call, (topic, asked) => {
-    const target = new FetchTarget(topic.topic, topic.topicId, asked.partition, listener);
-    update(target, asked);
-    targets.set(targetKey(topic.topic || topic.topicId, asked.partition), target);
-  });
-  if (targets.size === 0) return reply(call, NO_SESSION, []);
-  const run = new FetchRun({
-    limits: limitsOf(call),
-    deadlines: call.broker.deadlines,
-    targets: () => targets.values(),
-    resolve: (target) => findPartition(call.broker, call.version, target),
-    park(waiting) {
-      parked = waiting;
-      for (const target of targets.values()) {
-        if (waiting === null) target.partition?.unwatch(target);
-        else target.partition?.watch(target);
+class SingleFetch implements FetchOwner, TargetListener {
+  private readonly call: FetchCall;
+  private readonly run: FetchRun;
+  /** In the order of the request; of a partition that is named twice, what it says last. */
+  private readonly list: FetchTarget[] = [];
+  private watches = false;
+
+  constructor(call: FetchCall) {
+    this.call = call;
+    this.run = new FetchRun(limitsOf(call), this, call.broker.clock, call.broker.deadlines);
+    const targets = new FetchTargets();
+    forEachAsked(call, (topic, asked) => {
+      const key = topic.topic || topic.topicId;
+      let target = targets.get(key, asked.partition);
+      if (target === undefined) {
+        target = new FetchTarget(topic.topic, topic.topicId, asked.partition, this);
+        targets.add(key, target);
+        this.list.push(target);
       }
-    },
-    abandoned: () => call.connection.closed,
-    done: (results) => reply(call, NO_SESSION, results),
-  });
-  run.start(call.broker.clock.monotonicMs());
+      update(target, asked);
+    });
+  }
+
+  start(): void {
+    this.run.start();
+  }
+
+  moved(target: FetchTarget, bytes: number): void {
+    this.run.moved(target, bytes);
+  }
+
+  closed(): void {
+    this.run.closed();
+  }
+
+  targets(): Iterable<FetchTarget> {
+    return this.list;
+  }
+
+  hasPartition(): boolean {
+    return this.list.some(({ partition }) => partition !== null);
+  }
+
+  resolve(target: FetchTarget): Partition | KafkaError {
+    const found = findPartition(this.call.broker, this.call.version, target);
+    if (this.watches && !(found instanceof KafkaError)) found.watch(target);
+    return found;
+  }
+
+  onYield(): void {
+    this.watches = true;
+    for (const target of this.list) target.partition?.watch(target);
+  }
+
+  isAbandoned(): boolean {
+    return this.call.connection.closed;
+  }
+
+  onDone(results: readonly TargetResult[]): void {
+    this.unwatch();
+    reply(this.call, NO_SESSION, results);
+  }
+
+  onCut(): void {
+    this.onDone([]); // never: only sessions cut
+  }
+
+  onFailed(error: unknown): void {
+    this.unwatch();
+    this.call.fail(error);
+  }
+
+  private unwatch(): void {
+    if (!this.watches) return;
+    for (const target of this.list) target.partition?.unwatch(target);
+  }
+}
+
+/** One request of a session. The session hears of its targets all the time, and tells the run that is under way. */
+class SessionFetch implements FetchOwner {
+  private readonly call: FetchCall;
+  private readonly session: FetchSession;
+  private readonly isFirst: boolean;
+  private readonly run: FetchRun;
+
+  constructor(call: FetchCall, session: FetchSession, isFirst: boolean) {
+    this.call = call;
+    this.session = session;
+    this.isFirst = isFirst;
+    this.run = new FetchRun(limitsOf(call), this, call.broker.clock, call.broker.deadlines);
+  }
+
+  start(): void {
+    this.session.run = this.run;
+    this.run.start();
+  }
+
+  targets(): Iterable<FetchTarget> {
+    return this.session.dirty;
+  }
+
+  hasPartition(): boolean {
+    for (const { partition } of this.session.targets) if (partition !== null) return true;
+    return false;
+  }
+
+  resolve(target: FetchTarget): Partition | KafkaError {
+    const found = findPartition(this.call.broker, this.call.version, target);
+    if (!(found instanceof KafkaError)) found.watch(target);
+    return found;
+  }
+
+  onYield(): void {}
+
+  isAbandoned(): boolean {
+    return this.call.connection.closed;
+  }
+
+  onDone(results: readonly TargetResult[]): void {
+    const { session, isFirst } = this;
+    session.run = null;
+    const told = results.filter((result) => session.tell(result, isFirst));
+    reply(this.call, session.id, told);
+  }
+
+  onCut(error: KafkaError | null): void {
+    this.session.run = null;
+    this.call.reply({ errorCode: error?.code ?? ErrorCode.NONE, sessionId: this.session.id, responses: [] });
+  }
+
+  onFailed(error: unknown): void {
+    if (this.session.run === this.run) this.session.run = null;
+    this.call.fail(error);
+  }
+}
+
+function openSession(call: FetchCall): FetchSession | null {
+  const { fetchSessions, clock } = call.broker;
+  const count = call.request.topics.reduce((sum, topic) => sum + topic.partitions.length, 0);
+  const session = fetchSessions.create(count, call.version >= IDS_SINCE, clock.monotonicMs());
+  if (session === null) return null;
+  follow(call, session);
+  fetchSessions.count(session);
+  return session;
 }
 
 function continueSession(call: FetchCall): void {
-  const { broker, request } = call;
-  const sessions = broker.fetchSessions;
-  const session = sessions.resume(request.sessionId, request.sessionEpoch, call.version >= IDS_SINCE, broker.clock.monotonicMs());
-  sessions.grow(followTargets(call, session));
-  const before = session.targets.size;
-  for (const topic of request.forgottenTopicsData) {
-    for (const index of topic.partitions) session.forget(targetKey(topic.topic || topic.topicId, index));
+  const { request, broker } = call;
+  const { fetchSessions, clock } = broker;
+  const { sessionId, sessionEpoch } = request;
+  const session = fetchSessions.resume(sessionId, sessionEpoch, call.version >= IDS_SINCE, clock.monotonicMs());
+  follow(call, session);
+  for (const { topic, topicId, partitions } of request.forgottenTopicsData) {
+    for (const index of partitions) session.forget(topic || topicId, index);
   }
-  sessions.shrink(before - session.targets.size);
-  if (session.targets.size > 0) return runSession(call, session, false);
-  sessions.remove(session.id);
-  reply(call, NO_SESSION, []);
+  fetchSessions.count(session);
+  if (session.targets.size > 0) return new SessionFetch(call, session, false).start();
+  fetchSessions.remove(session.id);
+  new SingleFetch(call).start();
 }
 
-/** Takes the request's partitions into the session; returns how many are new to it. */
-function followTargets(call: FetchCall, session: FetchSession): number {
-  let added = 0;
+/** Takes the request's partitions into the session. */
+function follow(call: FetchCall, session: FetchSession): void {
   forEachAsked(call, (topic, asked) => {
-    const key = targetKey(topic.topic || topic.topicId, asked.partition);
-    let target = session.targets.get(key);
+    const key = topic.topic || topic.topicId;
+    let target = session.targets.get(key, asked.partition);
     if (target === undefined) {
-      added++;
       target = new FetchTarget(topic.topic, topic.topicId, asked.partition, session);
-      session.targets.set(key, target);
+      session.targets.add(key, target);
     }
     update(target, asked);
     session.dirty.add(target);
   });
-  return added;
 }
 
-function runSession(call: FetchCall, session: FetchSession, isFirst: boolean): void {
-  const run = new FetchRun({
-    limits: limitsOf(call),
-    deadlines: call.broker.deadlines,
-    targets: () => session.dirty,
-    resolve(target) {
-      const found = findPartition(call.broker, call.version, target);
-      if (!(found instanceof KafkaError)) found.watch(target);
-      return found;
-    },
-    park(waiting) {
-      session.parked = waiting;
-    },
-    abandoned: () => call.connection.closed,
-    done(results) {
-      reply(
-        call,
-        session.id,
-        results.filter((result) => session.tell(result, isFirst)),
-      );
-    },
-  });
-  run.start(call.broker.clock.monotonicMs());
-}
-
-function forEachAsked(call: FetchCall, visit: (topic: AskedTopic, asked: AskedTopic["partitions"][number]) => void): void {
+function forEachAsked(call: FetchCall, visit: (topic: AskedTopic, asked: AskedPartition) => void): void {
   for (const topic of call.request.topics) for (const asked of topic.partitions) visit(topic, asked);
 }
 
-function update(target: FetchTarget, asked: AskedTopic["partitions"][number]): void {
+function update(target: FetchTarget, asked: AskedPartition): void {
   target.fetchOffset = asked.fetchOffset;
-  target.maxBytes = asked.partitionMaxBytes;
-  target.currentLeaderEpoch = asked.currentLeaderEpoch;
+  target.maxBytes = Math.max(0, asked.partitionMaxBytes);
+  target.currentLeaderEpoch = Math.max(-1, asked.currentLeaderEpoch);
   target.lastFetchedEpoch = asked.lastFetchedEpoch;
 }
 
+/** In a session a topic id keeps the name that it had: gone, it is an unknown topic; with the name at another topic, an inconsistent id. */
 function findPartition(broker: Broker, version: number, target: FetchTarget): Partition | KafkaError {
-  if (version < IDS_SINCE) return broker.partition(target.topic, target.index) ?? new KafkaError("UNKNOWN_TOPIC_OR_PARTITION");
-  const found = broker.partitionById(target.topicId, target.index);
-  if (found !== undefined) return found;
-  return new KafkaError(broker.image.topicById(target.topicId) === undefined ? "UNKNOWN_TOPIC_ID" : "UNKNOWN_TOPIC_OR_PARTITION");
+  const { topicId, index } = target;
+  if (version < IDS_SINCE) return broker.partition(target.name, index) ?? new KafkaError("UNKNOWN_TOPIC_OR_PARTITION");
+  if (target.name === "") target.name = broker.image.topicById(topicId)?.name ?? "";
+  if (target.name === "") return new KafkaError("UNKNOWN_TOPIC_ID");
+  const found = broker.partition(target.name, index);
+  if (found === undefined) return new KafkaError("UNKNOWN_TOPIC_OR_PARTITION");
+  return found.topicId === topicId ? found : new KafkaError("INCONSISTENT_TOPIC_ID");
 }
 
 function limitsOf(call: FetchCall): FetchLimits {
-  const { request, broker } = call;
+  const { request, broker, version } = call;
   const maxBytes = Math.min(request.maxBytes, broker.config.fetchMaxBytes);
+  const replicaId = version < REPLICA_STATE_SINCE ? request.replicaId : request.replicaState.replicaId;
   return {
     maxWaitMs: request.maxWaitMs,
     minBytes: Math.min(request.minBytes, maxBytes),
     maxBytes,
     isolation: request.isolationLevel === 1 ? "read_committed" : "read_uncommitted",
+    isReplica: replicaId >= 0,
   };
 }
 
 function reply(call: FetchCall, sessionId: number, results: readonly TargetResult[]): void {
-  const readCommitted = call.request.isolationLevel === 1;
-  const responses: Parameters<FetchCall["reply"]>[0]["responses"] = [];
+  const answer: FetchAnswer = { errorCode: ErrorCode.NONE, sessionId, responses: [] };
+  let last: TopicAnswer | null = null;
   for (const result of results) {
-    const { topic, topicId, index } = result.target;
-    let last = responses[responses.length - 1];
-    if (last === undefined || last.topic !== topic || last.topicId !== topicId) {
+    const { topic, topicId } = result.target;
+    if (last === null || last.topic !== topic || last.topicId !== topicId) {
       last = { topic, topicId, partitions: [] };
-      responses.push(last);
+      answer.responses.push(last);
     }
-    last.partitions.push({
-      partitionIndex: index,
-      errorCode: errorCodeFor(call.version, result.errorCode),
-      highWatermark: result.highWatermark,
-      lastStableOffset: result.lastStableOffset,
-      logStartOffset: result.logStartOffset,
-      ...(result.divergingEpoch === null ? {} : { divergingEpoch: result.divergingEpoch }),
-      abortedTransactions: readCommitted ? [] : null,
-      records: result.records, // never null: librdkafka's parser fails on it
-    });
+    last.partitions.push(partitionAnswer(call, result));
+    if (tellsLeader(call.version, result)) answer.nodeEndpoints = [thisNode(call)];
   }
-  call.reply({ errorCode: ErrorCode.NONE, sessionId, responses });
+  call.reply(answer);
 }
+
+function partitionAnswer(call: FetchCall, result: TargetResult): PartitionAnswer {
+  const { target, errorCode } = result;
+  const answer: PartitionAnswer = {
+    partitionIndex: target.index,
+    errorCode: errorCodeFor(call.version, errorCode),
+    highWatermark: result.highWatermark,
+    lastStableOffset: result.lastStableOffset,
+    logStartOffset: result.logStartOffset,
+    abortedTransactions: call.request.isolationLevel === 1 && errorCode === ErrorCode.NONE ? [] : null,
+    records: result.records, // never null: librdkafka's parser fails on it
+  };
+  if (result.divergingEpoch !== null) answer.divergingEpoch = result.divergingEpoch;
+  if (tellsLeader(call.version, result))
+    answer.currentLeader = { leaderId: call.broker.nodeId, leaderEpoch: target.partition!.leaderEpoch };
+  return answer;
+}
+
+/** KIP-951: a client with wrong ideas of who leads is told who does; not by a broker that stops. */
+function tellsLeader(version: number, { errorCode, target: { partition } }: TargetResult): boolean {
+  if (version < NODE_ENDPOINTS_SINCE || partition === null || partition.closedWith !== null) return false;
+  return errorCode === ErrorCode.NOT_LEADER_OR_FOLLOWER || errorCode === ErrorCode.FENCED_LEADER_EPOCH;
+}
+
+const thisNode = (call: FetchCall) => ({ nodeId: call.broker.nodeId, ...call.broker.endpoint(call.connection) });
 
 /** Clients before v6 do not know KAFKA_STORAGE_ERROR. */
 function errorCodeFor(version: number, errorCode: number): number {

@@ -43,6 +43,8 @@ export class BrokerWorld {
     clientSoftwareName: "",
     clientSoftwareVersion: "",
   };
+  /** Of the requests that are sent. */
+  clientId = "test";
   broker!: Broker;
   fatal: unknown = null;
   /** Grows with every start and crash: what an earlier life still says means nothing. */
@@ -96,7 +98,7 @@ export class BrokerWorld {
       connection: this.connection,
       api,
       version,
-      clientId: "test",
+      clientId: this.clientId,
       request: requestCodec(api, version).decode(new Reader(chunksToBuffer(writer.finish()))) as Call<A>["request"],
       reply(response) {
         const answer = new Writer();

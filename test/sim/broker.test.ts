@@ -4,97 +4,25 @@ import { ErrorCode } from "../../src/protocol/errors.ts";
 import { Produce } from "../../src/protocol/messages/00-produce.ts";
 import { Fetch } from "../../src/protocol/messages/01-fetch.ts";
 import { ListOffsets } from "../../src/protocol/messages/02-list-offsets.ts";
-import { CreateTopics } from "../../src/protocol/messages/19-create-topics.ts";
 import { DeleteTopics } from "../../src/protocol/messages/20-delete-topics.ts";
 import { InitProducerId } from "../../src/protocol/messages/22-init-producer-id.ts";
 import { OffsetForLeaderEpoch } from "../../src/protocol/messages/23-offset-for-leader-epoch.ts";
-import { type Response, ZERO_UUID } from "../../src/protocol/schema.ts";
-import { buildBatch, records } from "../../src/record/records.ts";
+import { ZERO_UUID } from "../../src/protocol/schema.ts";
 import { BrokerWorld } from "./broker-world.ts";
-
-const TOPIC = "t";
-
-async function worldWithTopic(seed = 1, numPartitions = 3): Promise<BrokerWorld> {
-  const world = new BrokerWorld(seed);
-  await world.start();
-  await create(world, numPartitions);
-  return world;
-}
-
-async function create(world: BrokerWorld, numPartitions: number): Promise<void> {
-  const topics = [{ name: TOPIC, numPartitions, replicationFactor: 1, assignments: [], configs: [] }];
-  const { topics: created } = await world.ask(CreateTopics, { topics, timeoutMs: 1000 });
-  expect(created[0]!.errorCode).toBe(0);
-}
-
-const batchOf = (
-  world: BrokerWorld,
-  text: string,
-  producer: { producerId: number; baseSequence: number } | null = null,
-): Buffer =>
-  buildBatch({
-    records: [{ key: null, value: Buffer.from(text), timestampMs: world.clock.nowMs() }],
-    ...(producer === null ? {} : { ...producer, producerEpoch: 0 }),
-  });
-
-const produceRequest = (index: number, batch: Buffer | null, acks = -1) => ({
-  acks,
-  timeoutMs: 1000,
-  topicData: [{ name: TOPIC, topicId: ZERO_UUID, partitionData: [{ index, records: batch }] }],
-});
-
-const produce = (world: BrokerWorld, index: number, batch: Buffer | null, acks = -1) =>
-  world.send(Produce, 12, produceRequest(index, batch, acks));
-
-const resultOf = (response: Response<typeof Produce> | null) => response!.responses[0]!.partitionResponses[0]!;
-
-interface FetchOptions {
-  offsets: Record<number, number>;
-  maxWaitMs?: number;
-  minBytes?: number;
-  maxBytes?: number;
-  partitionMaxBytes?: number;
-  session?: [id: number, epoch: number];
-  forget?: number[];
-}
-
-const fetchRequest = (o: FetchOptions) => ({
-  maxWaitMs: o.maxWaitMs ?? 500,
-  minBytes: o.minBytes ?? 1,
-  maxBytes: o.maxBytes ?? 1_000_000,
-  isolationLevel: 0,
-  sessionId: o.session?.[0] ?? 0,
-  sessionEpoch: o.session?.[1] ?? -1,
-  topics: [
-    {
-      topic: TOPIC,
-      topicId: ZERO_UUID,
-      partitions: Object.entries(o.offsets).map(([partition, fetchOffset]) => ({
-        partition: Number(partition),
-        fetchOffset,
-        partitionMaxBytes: o.partitionMaxBytes ?? 100_000,
-      })),
-    },
-  ].filter((topic) => topic.partitions.length > 0),
-  forgottenTopicsData: o.forget === undefined ? [] : [{ topic: TOPIC, topicId: ZERO_UUID, partitions: o.forget }],
-});
-
-const sendFetch = (world: BrokerWorld, o: FetchOptions) => world.send(Fetch, 12, fetchRequest(o));
-const fetch = (world: BrokerWorld, o: FetchOptions) => world.ask(Fetch, fetchRequest(o), 12);
-
-/** The values that a fetch brought, by partition. */
-function valuesOf(response: Response<typeof Fetch> | null): Record<number, string[]> {
-  const found: Record<number, string[]> = {};
-  for (const { partitions } of response!.responses) {
-    for (const { partitionIndex, records: bytes } of partitions) {
-      found[partitionIndex] = [];
-      for (let at = 0; at < bytes!.length; at += 12 + bytes!.readInt32BE(at + 8)) {
-        for (const record of records(bytes!, at, { maxBytes: 1_000_000 })) found[partitionIndex].push(String(record.value));
-      }
-    }
-  }
-  return found;
-}
+import {
+  batchOf,
+  create,
+  fetch,
+  fetchRequest,
+  produce,
+  produceRequest,
+  readAll,
+  resultOf,
+  sendFetch,
+  TOPIC,
+  valuesOf,
+  worldWithTopic,
+} from "./data-requests.ts";
 
 describe("produce", () => {
   test("is answered, and shown, only when it is on the disk", async () => {
@@ -434,15 +362,4 @@ async function surviveCuts(seed: number): Promise<void> {
     }
   }
   expect(world.fatal).toBeNull();
-}
-
-async function readAll(world: BrokerWorld, index: number): Promise<string[]> {
-  const found: string[] = [];
-  for (;;) {
-    const response = await fetch(world, { offsets: { [index]: found.length }, maxWaitMs: 0, maxBytes: 3000 });
-    expect(response.responses[0]!.partitions[0]!.errorCode).toBe(0);
-    const values = valuesOf(response)[index]!;
-    if (values.length === 0) return found;
-    found.push(...values);
-  }
 }
