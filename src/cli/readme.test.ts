@@ -31,7 +31,7 @@ test("every variable and flag that it names exists", () => {
   const names = new Set(allServerOptions.flatMap(({ env, flag }) => [env, flag]));
   const own = new Set(["QUARKMQ_CONFIG", "--set", "--help", "--json"]);
   const kafkaTools = /^\s*(echo .*\| )?kafka-.*$/gm; // their flags are their own
-  const others = /^.*(docker run|sha256sum|systemctl|npm (start|run)).*$/gm;
+  const others = /^.*(docker run|sha256sum|systemctl|chown|npm (start|run)).*$/gm;
   const named = readme
     .replace(kafkaTools, "")
     .replace(others, "")
