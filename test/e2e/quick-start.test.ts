@@ -1,7 +1,7 @@
 /** The README's Quick Start to the letter, with Apache Kafka's own tools, and the other tools that the README promises. */
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { kafkaBin } from "../support/paths.ts";
+import { cache, kafkaBin } from "../support/paths.ts";
 import { startTarget, type Target } from "../support/target.ts";
 import { run, tool, toolOk } from "../support/tools.ts";
 import { until } from "../support/until.ts";
@@ -21,7 +21,7 @@ afterAll(async () => {
 /** Runs a line of the README in a shell; only the port is this test's. */
 async function shell(line: string): Promise<string> {
   const { code, stdout, stderr } = await run(["sh", "-c", line.replaceAll("localhost:9092", `localhost:${target.port}`)], {
-    env: { PATH: `${kafkaBin}:${process.env.PATH}` },
+    env: { PATH: `${kafkaBin}:${process.env.PATH}`, QUARKMQ_TEST_CACHE: cache },
   });
   if (code !== 0) throw new Error(`${line} ended with ${code}\n${stdout}\n${stderr}\n${target.log().slice(-2000)}`);
   return stdout;

@@ -7,6 +7,7 @@ import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, write
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { binary, cache, kafkaBin } from "./paths.ts";
+import { cleanEnvironment } from "./tools.ts";
 import { GivenUp, sleep, until } from "./until.ts";
 
 export type TargetKind = "binary" | "kafka";
@@ -101,9 +102,7 @@ export class Target {
   }
 
   #binaryCommand(): { command: string[]; env: Record<string, string> } {
-    const env: Record<string, string> = {};
-    for (const [name, value] of Object.entries(process.env))
-      if (value !== undefined && !name.startsWith("QUARKMQ_")) env[name] = value;
+    const env = cleanEnvironment();
     const options = Object.entries(this.settings).flatMap(([name, value]) => ["--set", `${name}=${value}`]);
     const { bind = this.bootstrap, args = [] } = this.#options;
     Object.assign(env, this.#options.env);

@@ -1,7 +1,7 @@
 /** Runs Kafka's command-line tools (through the wrappers of test/support/kafka/bin) and other programs, with a time limit. */
 
 import { join } from "node:path";
-import { kafkaBin } from "./paths.ts";
+import { cache, kafkaBin } from "./paths.ts";
 
 export interface Outcome {
   code: number;
@@ -16,13 +16,19 @@ export interface RunOptions {
   cwd?: string;
 }
 
+/** The environment without the switches of the tests: the binary refuses variables of its prefix that it does not know. */
+export function cleanEnvironment(): Record<string, string> {
+  const entries = Object.entries(process.env).filter(([name]) => !name.startsWith("QUARKMQ_"));
+  return Object.fromEntries(entries) as Record<string, string>;
+}
+
 /** Runs a program to its end. Never throws for its exit code; throws when it takes longer than `timeoutMs`. */
 export async function run(command: string[], { stdin, timeoutMs = 60_000, env, cwd }: RunOptions = {}): Promise<Outcome> {
   const child = Bun.spawn(command, {
     stdin: stdin === undefined ? "ignore" : new Blob([stdin]),
     stdout: "pipe",
     stderr: "pipe",
-    env: { ...(process.env as Record<string, string>), ...env },
+    env: { ...cleanEnvironment(), ...env },
     ...(cwd === undefined ? {} : { cwd }),
   });
   let late = false;
@@ -40,7 +46,7 @@ export async function run(command: string[], { stdin, timeoutMs = 60_000, env, c
 
 /** Runs one of Kafka's tools by its script's name, such as "kafka-topics.sh". */
 export function tool(name: string, args: string[], options: RunOptions = {}): Promise<Outcome> {
-  return run([join(kafkaBin, name), ...args], options);
+  return run([join(kafkaBin, name), ...args], { ...options, env: { QUARKMQ_TEST_CACHE: cache, ...options.env } });
 }
 
 /** As `tool`, and throws unless it ends with 0; gives what it printed on stdout. */
