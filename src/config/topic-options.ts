@@ -169,7 +169,6 @@ const declared = {
   }),
   minInsyncReplicas: int("min.insync.replicas", (c) => c.minInsyncReplicas, atLeast(1), {
     server: "min.insync.replicas",
-    acts: true,
     doc: "How many replicas must have a record that is written with acks=all.",
   }),
   compressionType: declare<string>(
