@@ -11,9 +11,9 @@ import type { Clock } from "../io/clock.ts";
 import type { Deadline, Deadlines } from "../io/deadlines.ts";
 import type { LogRead, ReadLimits } from "../log/log.ts";
 import { type ErrorName, KafkaError } from "../protocol/errors.ts";
-import { batchBytes, isControl, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE, nextOffset } from "../record/batch.ts";
+import { batchBytes, isControl, nextOffset } from "../record/batch.ts";
 import { buildBatch, records } from "../record/records.ts";
-import type { ValidBatch } from "../record/validate.ts";
+import { ownBatch, type ValidBatch } from "../record/validate.ts";
 import type { PartitionWatcher } from "./partition.ts";
 
 /** Who asked: the host gives it out with a command, and finds the caller by it when the machine replies, in this step or a later one. */
@@ -197,7 +197,7 @@ export class CoordinatorHost<Command extends Ticketed, Rec, Reply extends Ticket
       const batch = buildBatch({ records: effects.map((record) => ({ ...this.o.codec.encode(record), timestampMs })) });
       const limit = this.o.maxBatchBytes();
       if (batch.length > limit) throw new KafkaError("RECORD_LIST_TOO_LARGE", `${batch.length} bytes, ${limit} are allowed`);
-      this.partition.append(validBatch(batch, effects.length, timestampMs));
+      this.partition.append(ownBatch(batch, timestampMs));
       return null;
     } catch (error) {
       this.o.logger.error("a coordinator could not write", { partition: this.partition.log.name, error: String(error) });
@@ -335,22 +335,6 @@ const TOLD_AS: Partial<Record<ErrorName, ErrorName>> = {
   RECORD_LIST_TOO_LARGE: "UNKNOWN_SERVER_ERROR",
   INVALID_FETCH_SIZE: "UNKNOWN_SERVER_ERROR",
 };
-
-function validBatch(bytes: Buffer, recordCount: number, timestampMs: number): ValidBatch {
-  return {
-    bytes,
-    recordCount,
-    lastOffsetDelta: recordCount - 1,
-    maxTimestampMs: timestampMs,
-    offsetOfMaxTimestampDelta: 0,
-    producerId: NO_PRODUCER_ID,
-    producerEpoch: NO_PRODUCER_EPOCH,
-    baseSequence: NO_SEQUENCE,
-    lastSequence: NO_SEQUENCE,
-    isTransactional: false,
-    isControl: false,
-  };
-}
 
 function oneBuffer(chunks: readonly Uint8Array[]): Buffer {
   if (chunks.length !== 1) return Buffer.concat(chunks);

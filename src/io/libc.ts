@@ -13,7 +13,7 @@ const LIBRARIES: Partial<Record<NodeJS.Platform, readonly string[]>> = {
 type Declaration = { readonly args: readonly string[]; readonly returns: string };
 
 /** The C function of that name, or null where it cannot be had. */
-function lookUp(name: string, declaration: Declaration): ((...args: unknown[]) => unknown) | null {
+export function lookUp(name: string, declaration: Declaration): ((...args: unknown[]) => unknown) | null {
   for (const library of LIBRARIES[process.platform] ?? []) {
     try {
       const { symbols } = dlopen(library, { [name]: declaration } as unknown as Parameters<typeof dlopen>[1]);

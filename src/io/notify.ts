@@ -3,8 +3,9 @@
  * sockets, so this goes through the C library; without the variable, the platform or the library it does nothing.
  * Protocol: sd_notify(3), sd_watchdog_enabled(3).
  */
-import { dlopen, ptr } from "bun:ffi";
+import { ptr } from "bun:ffi";
 import type { Clock, Scheduled } from "./clock.ts";
+import { lookUp } from "./libc.ts";
 
 export interface Notifier {
   /** Serving; the unit counts as started. Pings the watchdog from now on, if the unit has one. */
@@ -22,21 +23,11 @@ const MSG_DONTWAIT_NOSIGNAL = 0x4040;
 /** sizeof(sockaddr_un.sun_path) on Linux. */
 const PATH_BYTES = 108;
 
-const LIBRARIES = ["libc.so.6", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1"];
-
 function openLibrary() {
-  for (const library of LIBRARIES) {
-    try {
-      return dlopen(library, {
-        socket: { args: ["i32", "i32", "i32"], returns: "i32" },
-        sendto: { args: ["i32", "ptr", "u64", "i32", "ptr", "u32"], returns: "i64" },
-        close: { args: ["i32"], returns: "i32" },
-      }).symbols;
-    } catch {
-      // another C library: try the next
-    }
-  }
-  return null;
+  const socket = lookUp("socket", { args: ["i32", "i32", "i32"], returns: "i32" });
+  const sendto = lookUp("sendto", { args: ["i32", "ptr", "u64", "i32", "ptr", "u32"], returns: "i64" });
+  const close = lookUp("close", { args: ["i32"], returns: "i32" });
+  return socket === null || sendto === null || close === null ? null : { socket, sendto, close };
 }
 
 /** struct sockaddr_un for a path or, when it begins with "@", an abstract name; null when it is neither or too long. */
@@ -114,7 +105,7 @@ export function openNotifier(env: Readonly<Record<string, string | undefined>>, 
   const address = unixAddress(name);
   const library = address === null ? null : openLibrary();
   if (address === null || library === null) return silent;
-  const fd = library.socket(AF_UNIX, SOCK_DGRAM_CLOEXEC, 0);
+  const fd = Number(library.socket(AF_UNIX, SOCK_DGRAM_CLOEXEC, 0));
   if (fd < 0) return silent;
   const send = (text: string): void => {
     const bytes = Buffer.from(text);

@@ -5,9 +5,9 @@
  */
 import { assert } from "../base/assert.ts";
 import type { Log } from "../log/log.ts";
-import { baseOffset, batchBytes, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE, nextOffset } from "../record/batch.ts";
+import { baseOffset, batchBytes, nextOffset } from "../record/batch.ts";
 import { buildBatch, type RecordInput, records } from "../record/records.ts";
-import type { ValidBatch } from "../record/validate.ts";
+import { ownBatch, type ValidBatch } from "../record/validate.ts";
 import type { KvState } from "./kv-state.ts";
 import { keyOf, type Op, type Rev } from "./store.ts";
 
@@ -24,19 +24,7 @@ export const revOf = (logEndOffset: number): Rev => BigInt(logEndOffset);
 
 /** The batch of one transaction, ready for the log. The bytes are fresh. */
 export function batchOf(ops: readonly Op[], nowMs: number): ValidBatch {
-  return {
-    bytes: buildBatch({ records: ops.map((op) => recordOf(op, nowMs)) }),
-    recordCount: ops.length,
-    lastOffsetDelta: ops.length - 1,
-    maxTimestampMs: nowMs,
-    offsetOfMaxTimestampDelta: 0,
-    producerId: NO_PRODUCER_ID,
-    producerEpoch: NO_PRODUCER_EPOCH,
-    baseSequence: NO_SEQUENCE,
-    lastSequence: NO_SEQUENCE,
-    isTransactional: false,
-    isControl: false,
-  };
+  return ownBatch(buildBatch({ records: ops.map((op) => recordOf(op, nowMs)) }), nowMs);
 }
 
 function recordOf(op: Op, timestampMs: number): RecordInput {

@@ -34,6 +34,9 @@ import {
   MAGIC,
   magic,
   maxTimestamp,
+  NO_PRODUCER_EPOCH,
+  NO_PRODUCER_ID,
+  NO_SEQUENCE,
   NO_TIMESTAMP,
   producerEpoch,
   producerId,
@@ -87,6 +90,23 @@ export interface ValidBatch {
   isTransactional: boolean;
   /** Always false: clients may not write control batches. */
   isControl: boolean;
+}
+
+/** A batch of this broker's own, as `buildBatch` made it: no producer, and one timestamp for all its records. The bytes become the log's. */
+export function ownBatch(bytes: Buffer, timestampMs: number): ValidBatch {
+  return {
+    bytes,
+    recordCount: recordCount(bytes, 0),
+    lastOffsetDelta: lastOffsetDelta(bytes, 0),
+    maxTimestampMs: timestampMs,
+    offsetOfMaxTimestampDelta: 0,
+    producerId: NO_PRODUCER_ID,
+    producerEpoch: NO_PRODUCER_EPOCH,
+    baseSequence: NO_SEQUENCE,
+    lastSequence: NO_SEQUENCE,
+    isTransactional: false,
+    isControl: false,
+  };
 }
 
 /** One record that was refused, in ProduceResponse's own field names. */
