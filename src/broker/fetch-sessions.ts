@@ -69,8 +69,7 @@ export class FetchSession implements TargetListener {
       this.dirty.delete(target); // what returned data goes to the end, so that all are served in turn
       this.dirty.add(target);
     } else if (target.partition?.highWatermark === result.highWatermark && target.fetchOffset >= result.highWatermark) {
-      this.dirty.delete(target);
-      target.available = 0; // as a fetch that does not read it shall find it
+      this.dirty.delete(target); // its `available` is 0, as a fetch that does not read it must find it
     }
     return isFirst || changed || !quiet;
   }
