@@ -256,9 +256,13 @@ function findPartition(broker: Broker, version: number, target: FetchTarget): Pa
   return found.topicId === topicId ? found : new KafkaError("INCONSISTENT_TOPIC_ID");
 }
 
+/** However scarce memory is, a fetch may bring so much: otherwise nobody would get on. */
+const LEAST_ROOM_BYTES = 64 * 1024;
+
 function limitsOf(call: FetchCall): FetchLimits {
   const { request, broker, version } = call;
-  const maxBytes = Math.min(request.maxBytes, broker.config.fetchMaxBytes);
+  const roomBytes = Math.max(LEAST_ROOM_BYTES, call.answerRoomBytes);
+  const maxBytes = Math.min(request.maxBytes, broker.config.fetchMaxBytes, roomBytes);
   const replicaId = version < REPLICA_STATE_SINCE ? request.replicaId : request.replicaState.replicaId;
   return {
     maxWaitMs: request.maxWaitMs,

@@ -30,6 +30,8 @@ export interface Call<A extends AnyApi> {
   readonly clientId: string;
   /** Byte fields are views into the received frame. They may be kept (a log's cache does); the frame then stays alive. */
   readonly request: Request<A>;
+  /** How large an answer may be now without pressing on the memory for requests and answers. In bytes; asked anew it can differ. */
+  readonly answerRoomBytes: number;
   /** Encodes at once; record chunks are referenced until the socket took them. Never throws for a closed connection. */
   reply(response: ResponseInput<A>): void;
   /** Answers with the handler's `onError`; anything but a KafkaError becomes UNKNOWN_SERVER_ERROR and is logged with its stack. */

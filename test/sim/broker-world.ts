@@ -47,6 +47,8 @@ export class BrokerWorld {
   clientId = "test";
   broker!: Broker;
   fatal: unknown = null;
+  /** What the server's memory would allow an answer. */
+  answerRoomBytes = Number.MAX_SAFE_INTEGER;
   /** Grows with every start and crash: what an earlier life still says means nothing. */
   lives = 0;
 
@@ -99,6 +101,7 @@ export class BrokerWorld {
       api,
       version,
       clientId: this.clientId,
+      answerRoomBytes: this.answerRoomBytes,
       request: requestCodec(api, version).decode(new Reader(chunksToBuffer(writer.finish()))) as Call<A>["request"],
       reply(response) {
         const answer = new Writer();

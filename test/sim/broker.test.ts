@@ -147,6 +147,18 @@ describe("fetch", () => {
     expect(valuesOf(await fetch(world, { offsets: { 0: 0, 1: 0 }, partitionMaxBytes: 10 }))).toEqual({ 0: ["first"], 1: [] });
   });
 
+  test("brings less when memory for answers is scarce, but gets on", async () => {
+    const world = new BrokerWorld(1, { logSegmentBytes: 1_000_000, tailCacheBytes: 1_000_000 });
+    await world.start();
+    await create(world, 1);
+    const text = "x".repeat(50_000);
+    for (let i = 0; i < 3; i++) await world.ask(Produce, produceRequest(0, batchOf(world, text)), 12);
+    world.answerRoomBytes = 0;
+    expect(valuesOf(await fetch(world, { offsets: { 0: 0 }, partitionMaxBytes: 1_000_000 }))).toEqual({ 0: [text] });
+    world.answerRoomBytes = 120_000;
+    expect(valuesOf(await fetch(world, { offsets: { 0: 0 }, partitionMaxBytes: 1_000_000 }))).toEqual({ 0: [text, text] });
+  });
+
   test("answers errors at once, with the high watermark unknown", async () => {
     const world = await worldWithTopic();
     const startMs = world.clock.monotonicMs();
