@@ -1,17 +1,23 @@
 /**
  * Produce: validate each batch, append it, and answer once the high watermark has passed it (acks 1 and -1 alike: with one
  * replica they mean the same). Synchronous to the append, so pipelined produces reach the log in the order they came.
+ *
+ * Where we differ, and why:
+ * - `timeoutMs` is how long to wait for other replicas. There are none, so REQUEST_TIMED_OUT is never answered;
+ * - a partition that is named twice gets both batches, and two answers. Kafka drops the first without a word;
+ * - until transactions are served, their batches are answered as Kafka does for transactional ids that it never saw.
  */
 import type { Broker } from "../broker/broker.ts";
 import type { Partition } from "../broker/partition.ts";
-import { ErrorCode, KafkaError } from "../protocol/errors.ts";
+import { type ErrorName, KafkaError } from "../protocol/errors.ts";
 import { Produce } from "../protocol/messages/00-produce.ts";
-import { ZERO_UUID } from "../protocol/schema.ts";
+import { BATCH_HEADER_BYTES, isTransactional, MAGIC, magic } from "../record/batch.ts";
 import { type RecordError, RecordErrors, validateClientBatch } from "../record/validate.ts";
 import { type Call, handler } from "./handler.ts";
 
 type ProduceCall = Call<typeof Produce>;
 type TopicData = ProduceCall["request"]["topicData"][number];
+type PartitionData = TopicData["partitionData"][number];
 
 /** Mutable because a partition may close while its append waits to be durable. */
 interface PartitionAnswer {
@@ -27,32 +33,31 @@ interface PartitionAnswer {
 /** Only Kafka's own administrative tools may write to internal topics (AdminUtils.ADMIN_CLIENT_ID). */
 const ADMIN_CLIENT_ID = "__admin_client";
 
+const IDS_SINCE = 13;
+
 export const produce = handler<typeof Produce>({
   api: Produce,
   served: "3-13",
   advertised: "0-13", // KAFKA-18659: librdkafka before 2.x wants to see 0
   pipelined: true,
   handle(call) {
-    const { acks } = call.request;
+    const { acks, transactionalId, topicData } = call.request;
+    if (transactionalId === null && topicData.some(hasTransactionalBatch))
+      throw new KafkaError("TRANSACTIONAL_ID_AUTHORIZATION_FAILED");
     let unanswered = 1;
-    const responses = call.request.topicData.map((topic) => ({
+    const responses = topicData.map((topic) => ({
       name: topic.name,
       topicId: topic.topicId,
       partitionResponses: topic.partitionData.map((data) => {
         const answer = failure(data.index, 0);
-        try {
-          const partition = findPartition(call, topic, data.index);
-          append(call, partition, data.records, answer);
-          if (acks !== 0) {
-            unanswered++;
-            partition.onceDurable(partition.logEndOffset, (error) => {
-              if (error !== null) Object.assign(answer, failure(data.index, error.code));
-              if (--unanswered === 0) finish();
-            });
-          }
-        } catch (error) {
-          explain(call, answer, error);
-        }
+        const partition = append(call, topic, data, answer);
+        data.records = null; // it is the log's, and its cache's to forget
+        if (partition === null || acks === 0) return answer;
+        unanswered++;
+        partition.onceDurable(partition.logEndOffset, (error) => {
+          if (error !== null) Object.assign(answer, failure(data.index, error.code));
+          if (--unanswered === 0) finish();
+        });
         return answer;
       }),
     }));
@@ -71,50 +76,71 @@ export const produce = handler<typeof Produce>({
   },
 });
 
-function findPartition(call: ProduceCall, topic: TopicData, index: number): Partition {
-  const { acks } = call.request;
-  if (acks !== -1 && acks !== 0 && acks !== 1) throw new KafkaError("INVALID_REQUIRED_ACKS");
+const hasTransactionalBatch = ({ partitionData }: TopicData): boolean =>
+  partitionData.some(
+    ({ records: r }) => r !== null && r.length >= BATCH_HEADER_BYTES && magic(r, 0) === MAGIC && isTransactional(r, 0),
+  );
+
+/** Appends one partition's batch; writes what came of it into `answer`. Null if nothing was appended. */
+function append(call: ProduceCall, topic: TopicData, data: PartitionData, answer: PartitionAnswer): Partition | null {
   const { broker } = call;
-  const partition = call.version >= 13 ? broker.partitionById(topic.topicId, index) : broker.partition(topic.name, index);
-  if (partition === undefined) throw missing(broker, topic, call.version);
-  if (broker.isInternal(partition.topic) && call.clientId !== ADMIN_CLIENT_ID) {
-    throw new KafkaError("INVALID_TOPIC_EXCEPTION", `The topic ${partition.topic} is internal.`);
+  const partition = findPartition(call, topic, data.index);
+  if (partition instanceof KafkaError) {
+    answer.errorCode = partition.code;
+    return null;
   }
+  try {
+    const batch = validateClientBatch(data.records, broker.batchRules(partition, call.version));
+    if (batch.isTransactional) throw new KafkaError("INVALID_PRODUCER_ID_MAPPING");
+    const appended = partition.append(batch);
+    answer.baseOffset = appended.baseOffset;
+    answer.logAppendTimeMs = appended.logAppendTimeMs;
+    answer.logStartOffset = appended.logStartOffset;
+    return partition;
+  } catch (error) {
+    if (!(error instanceof KafkaError)) throw error;
+    explain(answer, error, partition);
+    return null;
+  }
+}
+
+function findPartition(call: ProduceCall, topic: TopicData, index: number): Partition | KafkaError {
+  const { broker, version } = call;
+  const partition = version >= IDS_SINCE ? broker.partitionById(topic.topicId, index) : broker.partition(topic.name, index);
+  if (partition === undefined) return missing(broker, topic, version);
+  const { acks } = call.request;
+  if (acks !== -1 && acks !== 0 && acks !== 1) return new KafkaError("INVALID_REQUIRED_ACKS");
+  if (broker.isInternal(partition.topic) && call.clientId !== ADMIN_CLIENT_ID) return new KafkaError("INVALID_TOPIC_EXCEPTION");
   return partition;
 }
 
-function missing(broker: Broker, topic: TopicData, version: number): KafkaError {
-  const byUnknownId = version >= 13 && (topic.topicId === ZERO_UUID || broker.image.topicById(topic.topicId) === undefined);
-  return new KafkaError(byUnknownId ? "UNKNOWN_TOPIC_ID" : "UNKNOWN_TOPIC_OR_PARTITION");
-}
-
-function append(call: ProduceCall, partition: Partition, records: Buffer | null, answer: PartitionAnswer): void {
-  const { broker } = call;
-  const batch = validateClientBatch(records, broker.batchRules(partition, call.version));
-  if (batch.isTransactional || call.request.transactionalId !== null) {
-    throw new KafkaError("INVALID_TXN_STATE", "Transactions are not served yet.");
-  }
-  const appended = partition.append(batch);
-  answer.baseOffset = appended.baseOffset;
-  answer.logAppendTimeMs = appended.logAppendTimeMs;
-  answer.logStartOffset = appended.logStartOffset;
-}
+const missing = (broker: Broker, { topicId }: TopicData, version: number): KafkaError =>
+  new KafkaError(
+    version >= IDS_SINCE && broker.image.topicById(topicId) === undefined ? "UNKNOWN_TOPIC_ID" : "UNKNOWN_TOPIC_OR_PARTITION",
+  );
 
 function failure(index: number, errorCode: number): PartitionAnswer {
   return { index, errorCode, baseOffset: -1, logAppendTimeMs: -1, logStartOffset: -1, recordErrors: [], errorMessage: null };
 }
 
-function explain(call: ProduceCall, answer: PartitionAnswer, error: unknown): void {
-  if (!(error instanceof KafkaError)) throw error;
-  // Clients before Produce v4 / Fetch v6 do not know KAFKA_STORAGE_ERROR.
-  answer.errorCode = error.error === "KAFKA_STORAGE_ERROR" && call.version <= 3 ? ErrorCode.NOT_LEADER_OR_FOLLOWER : error.code;
+/** Errors of what the producer is at (its records, its sequence) tell the log's start, in case it lost what it had written (ReplicaManager.appendToLocalLog). */
+const TELL_LOG_START: ReadonlySet<string> = new Set<ErrorName>([
+  "INVALID_TIMESTAMP",
+  "OUT_OF_ORDER_SEQUENCE_NUMBER",
+  "INVALID_PRODUCER_EPOCH",
+  "INVALID_TXN_STATE",
+]);
+
+function explain(answer: PartitionAnswer, error: KafkaError, partition: Partition): void {
+  answer.errorCode = error.code;
+  if (TELL_LOG_START.has(error.error) || error instanceof RecordErrors) answer.logStartOffset = partition.logStartOffset;
   if (!(error instanceof RecordErrors)) return;
   answer.errorMessage = error.message; // Kafka sends a message only with these
   answer.recordErrors = error.recordErrors;
 }
 
 /** acks=0 is never answered; an error closes the connection, which is the only way to tell the client. */
-function finishUnacknowledged(call: ProduceCall, responses: { partitionResponses: PartitionAnswer[] }[]): void {
+function finishUnacknowledged(call: ProduceCall, responses: readonly { partitionResponses: PartitionAnswer[] }[]): void {
   for (const topic of responses) {
     for (const answer of topic.partitionResponses) {
       if (answer.errorCode !== 0) return call.drop(`produce with acks=0 failed with error ${answer.errorCode}`);

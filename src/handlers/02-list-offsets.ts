@@ -1,11 +1,22 @@
-/** ListOffsets: the special offsets, and the first record at or after a timestamp, exact to the record. */
-import type { Isolation, Partition } from "../broker/partition.ts";
+/**
+ * ListOffsets: the special offsets, and the first record at or after a timestamp, exact to the record. Whoever asks, nothing beyond the
+ * high watermark is told (Kafka tells replicas and debugging consumers up to the log's end).
+ */
+import type { Partition } from "../broker/partition.ts";
 import { ErrorCode, KafkaError } from "../protocol/errors.ts";
 import { ListOffsets } from "../protocol/messages/02-list-offsets.ts";
 import { type Call, handler } from "./handler.ts";
 
 type ListCall = Call<typeof ListOffsets>;
 type Asked = ListCall["request"]["topics"][number]["partitions"][number];
+
+interface PartitionAnswer {
+  partitionIndex: number;
+  errorCode: number;
+  timestamp: number;
+  offset: number;
+  leaderEpoch: number;
+}
 
 /** Special timestamps and the version since which they may be asked (ListOffsetsRequest). */
 const LATEST = -1;
@@ -23,6 +34,9 @@ const SINCE_VERSION = new Map([
   [EARLIEST_PENDING_UPLOAD, 11],
 ]);
 
+/** ListOffsetsRequest.CONSUMER_REPLICA_ID: isolation levels are for consumers only. */
+const CONSUMER_REPLICA_ID = -1;
+
 interface Found {
   offset: number;
   timestampMs: number;
@@ -35,77 +49,96 @@ export const listOffsets = handler<typeof ListOffsets>({
   api: ListOffsets,
   served: "1-11",
   async handle(call) {
-    const duplicates = duplicatePartitions(call);
     const topics = [];
-    for (const topic of call.request.topics) {
+    for (const [name, asked] of askedPartitions(call)) {
       const partitions = [];
-      for (const asked of topic.partitions) partitions.push(await answer(call, topic.name, asked, duplicates));
-      topics.push({ name: topic.name, partitions });
+      for (const [partitionIndex, one] of asked) {
+        const found = answer(call, name, partitionIndex, one);
+        partitions.push(found instanceof Promise ? await found : found);
+      }
+      topics.push({ name, partitions });
     }
     call.reply({ topics });
   },
   onError: (error, call) => ({
     topics: call.request.topics.map((topic) => ({
       name: topic.name,
-      partitions: topic.partitions.map((asked) => failure(asked, error.code)),
+      partitions: topic.partitions.map(({ partitionIndex }) => failure(partitionIndex, error.code)),
     })),
   }),
 });
 
-async function answer(call: ListCall, topic: string, asked: Asked, duplicates: ReadonlySet<string>) {
-  if (duplicates.has(`${asked.partitionIndex}:${topic}`)) return failure(asked, ErrorCode.INVALID_REQUEST);
-  const partition = call.broker.partition(topic, asked.partitionIndex);
-  if (partition === undefined) return failure(asked, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION);
+/** What is asked, by topic and partition; null for a partition that is named twice, which gets one error for both. */
+function askedPartitions(call: ListCall): Map<string, Map<number, Asked | null>> {
+  const topics = new Map<string, Map<number, Asked | null>>();
+  for (const { name, partitions } of call.request.topics) {
+    const asked = topics.get(name) ?? new Map<number, Asked | null>();
+    topics.set(name, asked);
+    for (const one of partitions) asked.set(one.partitionIndex, asked.has(one.partitionIndex) ? null : one);
+  }
+  return topics;
+}
+
+function answer(call: ListCall, topic: string, index: number, asked: Asked | null): PartitionAnswer | Promise<PartitionAnswer> {
+  if (asked === null) return failure(index, ErrorCode.INVALID_REQUEST);
+  if (isUnsupported(asked.timestamp, call.version)) return failure(index, ErrorCode.UNSUPPORTED_VERSION);
+  const partition = call.broker.partition(topic, index);
+  if (partition === undefined) return failure(index, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION);
+  const { replicaId, isolationLevel } = call.request;
+  const isolation = replicaId === CONSUMER_REPLICA_ID && isolationLevel === 1 ? "read_committed" : "read_uncommitted";
+  const refused = (error: unknown): PartitionAnswer => {
+    if (error instanceof KafkaError) return failure(index, error.code);
+    throw error;
+  };
   try {
     partition.checkLeaderEpoch(asked.currentLeaderEpoch);
-    const isolation = call.request.isolationLevel === 1 ? "read_committed" : "read_uncommitted";
-    const { offset, timestampMs, leaderEpoch } = await find(partition, asked.timestamp, isolation, call.version);
-    return { partitionIndex: asked.partitionIndex, errorCode: 0, timestamp: timestampMs, offset, leaderEpoch };
+    const found = find(partition, asked.timestamp, partition.readableEnd(isolation));
+    if (found instanceof Promise) return found.then((late) => success(index, late ?? NOT_FOUND)).catch(refused);
+    return success(index, found);
   } catch (error) {
-    if (error instanceof KafkaError) return failure(asked, error.code);
-    throw error;
+    return refused(error);
   }
 }
 
-async function find(partition: Partition, timestamp: number, isolation: Isolation, version: number): Promise<Found> {
-  if (timestamp < 0 && version < (SINCE_VERSION.get(timestamp) ?? Number.POSITIVE_INFINITY)) {
-    throw new KafkaError("UNSUPPORTED_VERSION");
-  }
-  const { log } = partition;
-  const limitOffset = partition.readableEnd(isolation);
+const isUnsupported = (timestamp: number, version: number): boolean =>
+  timestamp < 0 && version < (SINCE_VERSION.get(timestamp) ?? Number.POSITIVE_INFINITY);
+
+function find(partition: Partition, timestamp: number, limitOffset: number): Found | Promise<Found | null> {
+  const { log, leaderEpoch } = partition;
   switch (timestamp) {
     case LATEST:
-      return { offset: limitOffset, timestampMs: -1, leaderEpoch: latestEpoch(partition) };
+      return { offset: limitOffset, timestampMs: -1, leaderEpoch };
     case EARLIEST:
     case EARLIEST_LOCAL: // nothing is tiered here, so all of the log is local
-      return { offset: log.logStartOffset, timestampMs: -1, leaderEpoch: epochAt(partition, log.logStartOffset) };
+      return { offset: log.logStartOffset, timestampMs: -1, leaderEpoch: earliestEpoch(partition) };
     case MAX_TIMESTAMP:
-      return (await log.offsetOfMaxTimestamp(limitOffset)) ?? NOT_FOUND;
+      return log.offsetOfMaxTimestamp(limitOffset);
     case LATEST_TIERED:
     case EARLIEST_PENDING_UPLOAD:
       return NOT_FOUND;
     default:
-      return (await log.offsetForTimestamp(timestamp, limitOffset)) ?? NOT_FOUND;
+      return log.offsetForTimestamp(timestamp, limitOffset);
   }
 }
 
-const latestEpoch = (partition: Partition): number => partition.log.leaderEpochs.latest;
-
-const epochAt = (partition: Partition, offset: number): number => partition.log.leaderEpochs.epochForOffset(offset);
-
-function failure(asked: Asked, errorCode: number) {
-  return { partitionIndex: asked.partitionIndex, errorCode, timestamp: -1, offset: -1, leaderEpoch: -1 };
+/** The epoch that the log's start was written in, -1 if that is not known. */
+function earliestEpoch({ log }: Partition): number {
+  const { earliest } = log.leaderEpochs;
+  return earliest !== null && earliest.startOffset <= log.logStartOffset ? earliest.epoch : -1;
 }
 
-function duplicatePartitions(call: ListCall): ReadonlySet<string> {
-  const seen = new Set<string>();
-  const twice = new Set<string>();
-  for (const topic of call.request.topics) {
-    for (const { partitionIndex } of topic.partitions) {
-      const key = `${partitionIndex}:${topic.name}`;
-      if (seen.has(key)) twice.add(key);
-      seen.add(key);
-    }
-  }
-  return twice;
-}
+const success = (partitionIndex: number, { offset, timestampMs, leaderEpoch }: Found): PartitionAnswer => ({
+  partitionIndex,
+  errorCode: 0,
+  timestamp: timestampMs,
+  offset,
+  leaderEpoch,
+});
+
+const failure = (partitionIndex: number, errorCode: number): PartitionAnswer => ({
+  partitionIndex,
+  errorCode,
+  timestamp: -1,
+  offset: -1,
+  leaderEpoch: -1,
+});

@@ -7,8 +7,9 @@ export const initProducerId = handler<typeof InitProducerId>({
   api: InitProducerId,
   served: "0-5",
   async handle(call) {
-    const { transactionalId } = call.request;
-    if (transactionalId === "") throw new KafkaError("INVALID_REQUEST");
+    const { transactionalId, producerId: oldId, producerEpoch: oldEpoch } = call.request;
+    // Both or neither. Without a transactional id they mean nothing beyond that, and any client gets a new id.
+    if ((oldId === -1) !== (oldEpoch === -1) || transactionalId === "") throw new KafkaError("INVALID_REQUEST");
     // Not retriable, so that a transactional producer fails at once instead of asking for ever.
     if (transactionalId !== null)
       throw new KafkaError("TRANSACTIONAL_ID_AUTHORIZATION_FAILED", "transactions are not served yet");
