@@ -226,6 +226,8 @@ export class FakeDisk implements Disk {
     const node = source.current.get(oldName);
     if (node === undefined) throw new DiskError("rename", from, "ENOENT");
     if (source !== target) throw new Error("the simulated disk renames within a directory only");
+    const replaced = target.current.get(newName);
+    if (replaced instanceof FakeDirectory && replaced.current.size > 0) throw new DiskError("rename", from, "ENOTEMPTY");
     source.change([
       { name: oldName, node: null },
       { name: newName, node },
