@@ -19,6 +19,8 @@ const SHAPES = {
 };
 const SECONDS = 8;
 const SHOWN = 40;
+/** A gap between two samples that is longer is time without work: the profiler gives it to what came after. */
+const IDLE_US = 10_000;
 
 function compileWithNames(outfile) {
   const args = [
@@ -34,16 +36,24 @@ function compileWithNames(outfile) {
   if (status !== 0) throw new Error(`the compiler failed: ${stderr}`);
 }
 
-/** Self time by function of a .cpuprofile, in percent. */
+/** Self time by function of a .cpuprofile, in percent. What the runtime does for us is named with the function of ours that asked. */
 function selfTimes(path) {
   const { nodes, samples, timeDeltas } = JSON.parse(readFileSync(path, "utf8"));
-  const names = new Map();
-  for (const { id, callFrame: f } of nodes)
-    names.set(id, `${f.functionName || "(anonymous)"} ${f.url.split("/").at(-1)}:${f.lineNumber + 1}`);
+  const byId = new Map(nodes.map((node) => [node.id, node]));
+  const parents = new Map(nodes.flatMap((node) => (node.children ?? []).map((child) => [child, node])));
+  const isOurs = ({ callFrame: f }) => f.url !== "" && f.lineNumber > 0;
+  const nameOf = (node) => {
+    const { functionName, lineNumber } = node.callFrame;
+    if (isOurs(node)) return `${functionName || "(anonymous)"} :${lineNumber + 1}`;
+    let caller = parents.get(node.id);
+    while (caller && !isOurs(caller)) caller = parents.get(caller.id);
+    return `${functionName || "(program)"} (for ${caller ? caller.callFrame.functionName : "nobody of ours"})`;
+  };
   const times = new Map();
   let all = 0;
   samples.forEach((id, i) => {
-    const name = names.get(id);
+    if (timeDeltas[i] > IDLE_US) return;
+    const name = nameOf(byId.get(id));
     times.set(name, (times.get(name) ?? 0) + timeDeltas[i]);
     all += timeDeltas[i];
   });
@@ -56,14 +66,14 @@ const print = (title, lines) => {
 };
 
 /** perf's report of a recording, as [percent, text]. */
-function perfReport(data, sort) {
-  const args = ["report", "-i", data, "--stdio", "--no-children", "-g", "none", "--sort", sort, "--percent-limit", "0.3"];
+function perfReport(data, sort, children = "--no-children") {
+  const args = ["report", "-i", data, "--stdio", children, "-g", "none", "--sort", sort, "--percent-limit", "0.3"];
   const { stdout } = spawnSync("perf", args, { encoding: "utf8", maxBuffer: 64 << 20 });
   return stdout
     .split("\n")
     .map((line) => /^\s+([\d.]+)%\s+(.*?)\s*$/.exec(line))
     .filter((found) => found !== null)
-    .map(([, percent, name]) => [Number(percent), name.replace(/\s+/g, " ")]);
+    .map(([, percent, name]) => [Number(percent), name.replace(/\s+/g, " ").replace(/( -)+$/, "")]);
 }
 
 /** Runs one load and prints both profiles; the raw files stay in .cache/bench/profile. */
@@ -100,9 +110,13 @@ export async function profile(what, { sizes, heap, peers, seconds }) {
       `# ${what}: ${((r.bytesIn + r.bytesOut) / 1e6 / r.seconds).toFixed(0)} MB/s, CPU ${r.cpuUserS} s user and ${r.cpuSystemS} s system in ${r.seconds} s`,
     );
     const [own] = readdirSync(folder).filter((name) => name.endsWith(".cpuprofile"));
-    if (own) print("Our functions, self time (Bun's profiler, wall clock)", selfTimes(join(folder, own)));
+    if (own) print("Our functions, self time while the main thread was not idle (Bun's profiler)", selfTimes(join(folder, own)));
     if (!hasPerf) return console.log("\nperf is not installed: no view of the runtime and the kernel");
     print("By module and thread (perf)", perfReport(data, "comm,dso"));
+    const ways = perfReport(data, "symbol", "--children").filter(([, name]) =>
+      /__x64_sys_|__arm64_sys_|exc_page_fault|do_softirq/.test(name),
+    );
+    print("By way into the kernel (perf, with all that they call)", ways);
     print("By symbol (perf; code made at run time has no names here)", perfReport(data, "dso,symbol"));
   } finally {
     await peer.destroy();

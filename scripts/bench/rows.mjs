@@ -287,7 +287,7 @@ export function allRows(isQuick) {
     limitRow("consume", 1024, 16384, 16),
     limitRow("consume", 100, 16384, 16),
     ...[1, 10, 100, 1000].map((n) => curveRow("partitions", n)),
-    ...[0, 1000, 10_000].map((n) => curveRow("idle", n)),
+    ...[0, 1000, 9900].map((n) => curveRow("idle", n)),
     ...[1, 10, 100, 1000].map((n) => curveRow("active", n)),
     startRow,
     recoveryRow,

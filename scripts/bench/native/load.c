@@ -9,7 +9,8 @@
  *
  * rate 0: as fast as the answers come. rate N: N records a second in all, by the clock; a record's latency counts from the moment it
  * was due, so a broker that falls behind shows it. Consumers start at the log's end with a rate or with producers, else at offset 0;
- * at the end they begin again with --again. --pid: the broker, whose CPU time within the window is reported.
+ * at the end they begin again with --again. The warm-up lasts until every partition was written to twice (files are made by the first
+ * write). --pid: the broker, whose CPU time within the window is reported.
  * Prints one line of JSON: what was acknowledged and received between warm-up and end. Bytes are those of whole batches.
  */
 
@@ -40,6 +41,7 @@ static struct {
 
 typedef struct { uint32_t *us; size_t n, room; } Latencies;
 static Latencies acknowledged, end_to_end;
+static uint64_t batches_acknowledged; /* from the very start */
 static uint64_t records_in, bytes_in, requests_in, records_out, bytes_out, requests_out;
 static int64_t window_from, window_to;
 static bool counting;
@@ -272,6 +274,7 @@ static void on_produced(Connection *c, const uint8_t *p) {
     p += 2 + get16(p);
     uint32_t count = get32(p);
     p += 4;
+    batches_acknowledged += count;
     for (uint32_t i = 0; i < count; i++, p += 4 + 2 + 8 + 8 + 8) {
       int error = (int16_t)get16(p + 4);
       if (error != 0) {
@@ -551,7 +554,10 @@ int main(int argc, char **argv) {
   struct epoll_event events[256];
   for (;;) {
     int64_t now = now_ns();
-    if (!counting && from == 0 && now >= window_from) {
+    bool is_warm = o.producers == 0 || batches_acknowledged >= 2 * (uint64_t)o.partitions;
+    if (!counting && now >= window_from && is_warm) {
+      window_from = now;
+      window_to = now + o.duration_ms * 1000000;
       before = cpu_of(o.pid);
       from = now_ns();
       counting = true;
@@ -562,7 +568,7 @@ int main(int argc, char **argv) {
       to = now_ns();
       break;
     }
-    int64_t wake = counting ? window_to : window_from;
+    int64_t wake = counting ? window_to : is_warm ? window_from : now + 1000000;
     if (o.rate > 0) {
       for (int i = 0; i < o.producers; i++) produce_more(&connections[i]);
       if (next_due_ns > now && next_due_ns < wake) wake = next_due_ns;
