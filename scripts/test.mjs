@@ -137,7 +137,7 @@ async function bunTest(label, files, part, deadlineMs, buffered) {
   const cases = junitCases(report) ?? [];
   for (const { name, outcome } of cases) note(name, outcome);
   if (late) note(`${label}: over its budget of ${part.minutes} minutes`, "failed");
-  else if (cases.length === 0) note(`${label}: ran no test`, "failed", `exit code ${code}`);
+  else if (cases.length === 0 && !(againstKafka && code === 0)) note(`${label}: ran no test`, "failed", `exit code ${code}`);
   else if (code !== 0 && !cases.some((c) => c.outcome === "failed")) note(`${label}: exit code ${code}`, "failed");
   console.log(`-- ${label}: ${cases.length} tests in ${((Date.now() - startMs) / 1000).toFixed(1)} s`);
 }

@@ -33,8 +33,10 @@ export interface Bench {
   target: Target;
   own: Driver;
   neutral: Driver;
-  /** A topic name not used before. */
-  topic(): string;
+  /** Makes a topic of a name not used before with the client under test, and waits until its partitions are led. */
+  create(partitions: number, configs?: Record<string, string>): Promise<string>;
+  /** Stops or kills the broker, starts it again, and waits until the partitions of this topic are led. */
+  again(how: "stop" | "kill", topic: string, partitions: number): Promise<void>;
 }
 
 /** Declares the whole list for one client. */
@@ -42,7 +44,19 @@ export function assertEverything(client: Client): void {
   describe(client.name, () => {
     const bench = {} as Bench;
     let topics = 0;
-    bench.topic = () => `${client.name}-${++topics}`;
+    const led = (topic: string, partitions: number) =>
+      until(`${topic} to be led`, () => bench.neutral.offsets(topic, partitions, "latest").then(() => true));
+    bench.create = async (partitions, configs) => {
+      const topic = `${client.name}-${++topics}`;
+      await bench.own.createTopic(topic, partitions, configs);
+      await led(topic, partitions);
+      return topic;
+    };
+    bench.again = async (how, topic, partitions) => {
+      await bench.target[how]();
+      await bench.target.start();
+      await led(topic, partitions);
+    };
     beforeAll(async () => {
       bench.target = await startTarget();
       bench.own = client.start(bench.target.bootstrap);
@@ -129,8 +143,7 @@ async function expectReadBack(bench: Bench, topic: string, partitions: number, w
 }
 
 async function keyedRecords(bench: Bench): Promise<void> {
-  const topic = bench.topic();
-  await bench.own.createTopic(topic, 3);
+  const topic = await bench.create(3);
   const written = Array.from({ length: 60 }, (_, i) => ({ key: `key-${i % 12}`, value: `value ${i} é 漢` }));
   const placed = await bench.own.produce(topic, written);
   const partitionOf = new Map<string, number>();
@@ -148,8 +161,7 @@ async function keyedRecords(bench: Bench): Promise<void> {
 }
 
 async function nulls(bench: Bench): Promise<void> {
-  const topic = bench.topic();
-  await bench.own.createTopic(topic, 1);
+  const topic = await bench.create(1);
   const written: NewRecord[] = [
     { partition: 0, key: null, value: "no key" },
     { partition: 0, key: "no value", value: null },
@@ -162,8 +174,7 @@ async function nulls(bench: Bench): Promise<void> {
 }
 
 async function headers(bench: Bench, client: Client): Promise<void> {
-  const topic = bench.topic();
-  await bench.own.createTopic(topic, 1);
+  const topic = await bench.create(1);
   const written: NewRecord[] = [
     { partition: 0, value: "one", headers: [["trace", "1f"]] },
     {
@@ -186,8 +197,7 @@ async function headers(bench: Bench, client: Client): Promise<void> {
 }
 
 async function timestamps(bench: Bench, client: Client): Promise<void> {
-  const topic = bench.topic();
-  await bench.own.createTopic(topic, 1);
+  const topic = await bench.create(1);
   const beforeMs = Date.now();
   const placed = await bench.own.produce(topic, [{ partition: 0, value: "now" }]);
   const afterMs = Date.now();
@@ -205,8 +215,7 @@ async function timestamps(bench: Bench, client: Client): Promise<void> {
 }
 
 async function largestRecord(bench: Bench): Promise<void> {
-  const topic = bench.topic();
-  await bench.own.createTopic(topic, 1);
+  const topic = await bench.create(1);
   const largest = [{ partition: 0, value: randomText(MAX_MESSAGE_BYTES - OVERHEAD_BYTES) }];
   await expectReadBack(bench, topic, 1, largest, await bench.own.produce(topic, largest));
   const refused = bench.own.produce(topic, [{ partition: 0, value: randomText(MAX_MESSAGE_BYTES - OVERHEAD_BYTES + 1) }]);
@@ -219,8 +228,7 @@ async function largestRecord(bench: Bench): Promise<void> {
 }
 
 async function mebibyteRecords(bench: Bench): Promise<void> {
-  const topic = bench.topic();
-  await bench.own.createTopic(topic, 2, { "max.message.bytes": String(2 << 20) });
+  const topic = await bench.create(2, { "max.message.bytes": String(2 << 20) });
   const written = Array.from({ length: 6 }, (_, i) => ({ partition: i % 2, key: `${i}`, value: randomText(1 << 20) }));
   const placed: Placed[] = [];
   for (const record of written) placed.push(...(await bench.own.produce(topic, [record])));
@@ -235,8 +243,7 @@ function randomText(length: number): string {
 }
 
 async function compressed(bench: Bench, codec: Codec): Promise<void> {
-  const topic = bench.topic();
-  await bench.own.createTopic(topic, 2);
+  const topic = await bench.create(2);
   const written = Array.from({ length: 100 }, (_, i) => ({
     partition: i % 2,
     key: `key-${i}`,
@@ -250,8 +257,7 @@ async function compressed(bench: Bench, codec: Codec): Promise<void> {
 }
 
 async function offsetsByTime(bench: Bench, client: Client): Promise<void> {
-  const topic = bench.topic();
-  await bench.own.createTopic(topic, 2);
+  const topic = await bench.create(2);
   const writer = client.setsTimestamps ? bench.own : bench.neutral;
   const startMs = 1_700_000_000_000;
   const times = [0, 1000, 2000, 2000, 3000, 3500, 10_000].map((ms) => startMs + ms);
@@ -322,8 +328,7 @@ async function feed(bench: Bench, topic: string, partitions: number, name: strin
 }
 
 async function rebalances(bench: Bench, client: Client): Promise<void> {
-  const topic = bench.topic();
-  await bench.own.createTopic(topic, 4);
+  const topic = await bench.create(4);
   const group = `group-${topic}`;
   const [a, b, c] = [client, client, client].map((x) => x.start(bench.target.bootstrap)) as [Driver, Driver, Driver];
   try {
@@ -369,8 +374,7 @@ async function rebalances(bench: Bench, client: Client): Promise<void> {
 }
 
 async function committedOffsets(bench: Bench, client: Client): Promise<void> {
-  const topic = bench.topic();
-  await bench.own.createTopic(topic, 2);
+  const topic = await bench.create(2);
   const group = `group-${topic}`;
   const before = await feed(bench, topic, 2, "before");
   const a = client.start(bench.target.bootstrap);
@@ -379,7 +383,7 @@ async function committedOffsets(bench: Bench, client: Client): Promise<void> {
   await a.commit();
   await a.leave();
   await a.close();
-  await bench.target.restart();
+  await bench.again("stop", topic, 2);
   const after = await feed(bench, topic, 2, "after");
   const b = client.start(bench.target.bootstrap);
   await b.join(topic, group);
@@ -392,13 +396,12 @@ async function committedOffsets(bench: Bench, client: Client): Promise<void> {
 }
 
 async function restart(bench: Bench): Promise<void> {
-  const topic = bench.topic();
-  await bench.own.createTopic(topic, 2);
+  const topic = await bench.create(2);
   const records = (name: string) =>
     Array.from({ length: 20 }, (_, i) => ({ partition: i % 2, key: `${i}`, value: `${name} ${i}` }) satisfies NewRecord);
   const before = records("before");
   const placed = await bench.own.produce(topic, before);
-  await bench.target.restart();
+  await bench.again("stop", topic, 2);
   const after = records("after");
   placed.push(...(await bench.own.produce(topic, after)));
   expect(placed.map((at) => at.offset).sort((x, y) => x - y)).toEqual(Array.from({ length: 40 }, (_, i) => i >> 1));
@@ -406,18 +409,18 @@ async function restart(bench: Bench): Promise<void> {
 }
 
 async function killUnderLoad(bench: Bench): Promise<void> {
-  const topic = bench.topic();
   const partitions = 3;
-  await bench.own.createTopic(topic, partitions);
+  const topic = await bench.create(partitions);
   await bench.own.streamStart(topic, partitions);
   const acknowledged = async (more: number) => {
     const { acked: start } = await bench.own.streamStatus();
-    await until(`${more} more acknowledged`, async () => (await bench.own.streamStatus()).acked >= start + more);
+    await until(`${more} more acknowledged`, async () => (await bench.own.streamStatus()).acked >= start + more, {
+      timeoutMs: 60_000,
+    });
   };
   for (let round = 0; round < ROUNDS; round++) {
     await acknowledged(300 + Math.floor(Math.random() * 500));
-    await bench.target.kill();
-    await bench.target.start();
+    await bench.again("kill", topic, partitions);
   }
   await acknowledged(300);
   const result = await bench.own.streamStop();

@@ -23,6 +23,9 @@ const topics = (...args: string[]) => toolOk("kafka-topics.sh", ["--bootstrap-se
 
 const topicId = async (topic: string) => /TopicId: (\S+)/.exec(await topics("--describe", "--topic", topic))?.[1];
 
+/** Kafka says that a topic is there a little before it is. */
+const led = (topic: string) => until(`${topic} to be led`, () => neutral.offsets(topic, 1, "latest").then(() => true));
+
 test("a topic is made when a producer first writes to it, with the default number of partitions", async () => {
   const { code } = await run(["kcat", "-b", target.bootstrap, "-P", "-t", "by-kcat", "-p", "1"], { stdin: "first" });
   expect(code).toBe(0);
@@ -67,7 +70,8 @@ for (const client of [java, librdkafka, kafkajs] satisfies Client[]) {
   test(`a topic that is deleted and made again is a new one, under a living client (${client.name})`, async () => {
     const topic = `again-${client.name}`;
     const driver = client.start(target.bootstrap);
-    await driver.createTopic(topic, 1);
+    await neutral.createTopic(topic, 1);
+    await led(topic);
     await driver.produce(topic, [
       { partition: 0, value: "old 0" },
       { partition: 0, value: "old 1" },
@@ -75,7 +79,8 @@ for (const client of [java, librdkafka, kafkajs] satisfies Client[]) {
     const before = await topicId(topic);
     await topics("--delete", "--topic", topic);
     await until("the topic to go", async () => !(await topics("--list")).split("\n").includes(topic));
-    await driver.createTopic(topic, 1);
+    await neutral.createTopic(topic, 1);
+    await led(topic);
     expect(await topicId(topic)).not.toBe(before);
     expect(await driver.offsets(topic, 1, "latest")).toEqual({ 0: 0 });
     // A client may learn of the new id by an error first.

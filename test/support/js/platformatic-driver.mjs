@@ -60,7 +60,7 @@ async function read({ topic, from, to }) {
   for (const [p, end] of wanted) if (end <= from[p]) wanted.delete(p);
   if (wanted.size === 0) return { records: [] };
   const records = [];
-  const consumer = new Consumer({ ...base, retries: 5, groupId: `read-${process.pid}-${Math.random()}`, maxWaitTime: 100 });
+  const consumer = new Consumer({ ...base, retries: 100, groupId: `read-${process.pid}-${Math.random()}`, maxWaitTime: 100 });
   const messages = await consumer.consume({
     topics: [topic],
     autocommit: false,
@@ -81,7 +81,7 @@ async function read({ topic, from, to }) {
 }
 
 async function offsets({ topic, at }) {
-  const consumer = new Consumer({ ...base, retries: 5, groupId: `offsets-${process.pid}` });
+  const consumer = new Consumer({ ...base, retries: 100, groupId: `offsets-${process.pid}` });
   const timestamp = at === "earliest" ? -2n : at === "latest" ? -1n : BigInt(at);
   const listed = (await consumer.listOffsets({ topics: [topic], timestamp })).get(topic);
   await consumer.close(true);
