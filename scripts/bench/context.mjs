@@ -4,14 +4,15 @@ import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { createTopic, deleteTopic, sleep } from "./admin.mjs";
 import { kafkaSupport, program } from "./needs.mjs";
+import { brokerEnvironment } from "./peers.mjs";
 import { median } from "./statistics.mjs";
 
 const SAMPLE_MS = 250;
 
 /** Runs a client to its end and gives what it printed; throws with its errors. */
-function runClient(command, args, env = {}) {
+function runClient(command, args, env = process.env) {
   return new Promise((done, fail) => {
-    const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...env } });
+    const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], env });
     let [out, errors] = ["", ""];
     child.stdout.on("data", (text) => (out += text));
     child.stderr.on("data", (text) => (errors += text));
@@ -100,7 +101,7 @@ export class Context {
   /** Starts the peer, which is down, and measures until it acknowledges. The peer is up afterwards. */
   async firstAck(topic, timeoutMs = 120_000) {
     const args = [String(this.peer.port), topic, String(timeoutMs), this.peer.log, ...this.peer.command];
-    const { pid, connectedMs, acknowledgedMs } = JSON.parse(await runClient(program("first-ack"), args));
+    const { pid, connectedMs, acknowledgedMs } = JSON.parse(await runClient(program("first-ack"), args, brokerEnvironment()));
     this.peer.adopt(pid);
     return { connectedMs, acknowledgedMs };
   }
@@ -116,7 +117,7 @@ export class Context {
   }
 
   tool(script, args) {
-    const env = { KAFKA_HEAP_OPTS: "-Xmx512m" };
+    const env = { ...process.env, KAFKA_HEAP_OPTS: "-Xmx512m" };
     return this.watched(() => runClient(join(kafkaSupport, "bin", script), args, env));
   }
 

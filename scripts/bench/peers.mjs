@@ -3,7 +3,7 @@
 
 import { spawn, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { answers, sleep } from "./admin.mjs";
@@ -81,6 +81,10 @@ const KINDS = {
   c: { title: "C server (the limit)", command: (peer) => [program("reference"), String(peer.port), peer.dataDir] },
 };
 
+/** The environment of a broker: ours without what configures quarkmq or the benchmark. */
+export const brokerEnvironment = () =>
+  Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("QUARKMQ_")));
+
 export const peerNames = Object.keys(KINDS);
 export const peerTitle = (name) => KINDS[name].title;
 
@@ -119,7 +123,7 @@ export class Peer {
     const output = openSync(this.log, "a");
     const [file, ...args] = this.command;
     const stdio = ["ignore", output, output];
-    this.child = spawn(file, args, { stdio, env: { ...process.env, ...env }, cwd: this.home });
+    this.child = spawn(file, args, { stdio, env: { ...brokerEnvironment(), ...env }, cwd: this.home });
     closeSync(output);
     this.adopt(this.child.pid);
     let ended = null;
@@ -155,7 +159,7 @@ export class Peer {
       }
     };
     signalled(signal);
-    const isGone = () => !signalled(0) || /^State:\s+Z/m.test(statusOf(pid));
+    const isGone = () => !signalled(0) || isWholeZombie(pid);
     for (const untilMs = Date.now() + 40_000; !isGone(); await sleep(10)) if (Date.now() > untilMs) signalled("SIGKILL");
     this.pid = 0;
     started.delete(this);
@@ -192,6 +196,15 @@ export class Peer {
     const stat = readFileSync(`/proc/${this.pid}/stat`, "utf8");
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
     return { userS: Number(fields[11]) / 100, systemS: Number(fields[12]) / 100 };
+  }
+}
+
+/** Whether nothing is left of a process but its exit code. A dead first thread is not enough: the others may still hold files. */
+function isWholeZombie(pid) {
+  try {
+    return /^State:\s+Z/m.test(statusOf(pid)) && readdirSync(`/proc/${pid}/task`).length === 1;
+  } catch {
+    return true;
   }
 }
 

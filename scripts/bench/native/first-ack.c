@@ -62,7 +62,7 @@ int main(int argc, char **argv) {
   int error = -2;
   while (now_ns() < until) {
     if (waitpid(pid, NULL, WNOHANG) == pid) {
-      fprintf(stderr, "the broker ended\n");
+      fprintf(stderr, "the broker ended: see its log\n");
       return 1;
     }
     int fd = socket(AF_INET, SOCK_STREAM, 0), one = 1;
