@@ -207,9 +207,10 @@ export class Broker {
     this.configs.set(topic.id, effectiveTopicConfig(topic.configs, this.config));
     const logs = this.adopted.get(topic.id) ?? (await this.openLogs(topic));
     const { name, id: topicId } = topic;
-    const partitions = topic.partitions.map(
-      ({ index, leaderEpoch }) => new Partition({ topic: name, topicId, index, log: logs[index]!, leaderEpoch }),
-    );
+    const partitions = topic.partitions.map(({ index, leader, leaderEpoch }) => {
+      const isLeader = leader === this.nodeId;
+      return new Partition({ topic: name, topicId, index, log: logs[index]!, leaderEpoch, isLeader });
+    });
     this.byId.set(topicId, partitions);
   }
 

@@ -29,6 +29,8 @@ export class Partition {
   readonly log: Log;
   /** Grows when leadership changes; stored in every batch. On one node it stays what the metadata says. */
   readonly leaderEpoch: number;
+  /** Whether this broker leads it, by the metadata: only then may it be written to and read from here. */
+  readonly isLeader: boolean;
   /** Set once when the partition stops serving; every later use answers with it. */
   closedWith: KafkaError | null = null;
 
@@ -38,12 +40,13 @@ export class Partition {
   private readonly watchers = new Set<PartitionWatcher>();
   private shownBytes: number;
 
-  constructor(o: { topic: string; topicId: string; index: number; log: Log; leaderEpoch: number }) {
+  constructor(o: { topic: string; topicId: string; index: number; log: Log; leaderEpoch: number; isLeader: boolean }) {
     this.topic = o.topic;
     this.topicId = o.topicId;
     this.index = o.index;
     this.log = o.log;
     this.leaderEpoch = o.leaderEpoch;
+    this.isLeader = o.isLeader;
     this.shownBytes = o.log.durableEndBytes;
     o.log.onDurable = () => this.advance();
     // Partition.makeLeader: a leader knows its epoch from the start, not from its first batch on.
@@ -129,6 +132,7 @@ export class Partition {
 
   private mustServe(): void {
     if (this.closedWith !== null) throw this.closedWith;
+    if (!this.isLeader) throw new KafkaError("NOT_LEADER_OR_FOLLOWER", `this broker does not lead ${this.log.name}`);
   }
 
   private advance(): void {
