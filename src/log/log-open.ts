@@ -129,6 +129,7 @@ async function recoverLog(
     epochsOnDisk: epochsWereRead ? 0 : -1,
   });
   if (recovered.wasValidated || recovered.changed.length > 0 || restored.removed) await syncRecovered(context, recovered, point);
+  producers.onHighWatermark(log.durableEndOffset); // what was found is on the disk: transactions that have ended are settled
   log.settleRecovery(recovered.wasValidated);
   return log;
 }
