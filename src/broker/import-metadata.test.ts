@@ -1,52 +1,35 @@
-/** Values of records as Kafka 4.3.1 wrote them into its metadata log; what they mean is what kafka-dump-log --cluster-metadata-decoder says. */
+/** Reading what Kafka 4.3.1 wrote into its metadata log. */
 import { describe, expect, test } from "bun:test";
 import { FakeDisk } from "../../test/sim/fake-disk.ts";
 import { SeededRandom } from "../../test/sim/seeded-random.ts";
-import { buildBatch } from "../record/build.ts";
 import { readKafkaMetadata } from "./import-metadata.ts";
+import {
+  ABORT,
+  BEGIN,
+  CLEANUP_POLICY,
+  COMPACTED_0,
+  EMPTY_0,
+  EMPTY_1,
+  END,
+  metadataLog,
+  NO_SEGMENT_MS,
+  PRODUCER_IDS_1000,
+  PRODUCER_IDS_2000,
+  REMOVE_GONE,
+  SEGMENT_MS,
+  TOPIC_COMPACTED,
+  TOPIC_EMPTY,
+  TOPIC_GONE,
+} from "./import-metadata-rig.ts";
 import { ImportError } from "./import-source.ts";
 
 const DIRECTORY = "/kafka/__cluster_metadata-0";
-
-/** BEGIN_TRANSACTION_RECORD "Bootstrap records" and END_TRANSACTION_RECORD. */
-const BEGIN = "01170001001212426f6f747374726170207265636f726473";
-const END = "01180000";
-/** ABORT_TRANSACTION_RECORD has the form of the end, with a nullable reason. */
-const ABORT = "0119000000";
-/** compacted, id wTJAjrv9QmGVr8rV4J-NHA */
-const TOPIC_COMPACTED = "0102000a636f6d706163746564c132408ebbfd426195afcad5e09f8d1c00";
-const COMPACTED_0 =
-  "01030200000000c132408ebbfd426195afcad5e09f8d1c0200000001020000000101010000000100000000000000000228dae6fc9dca4add8843cbfbe41d595400";
-/** cleanup.policy=compact, segment.ms=2000, segment.ms removed */
-const CLEANUP_POLICY = "010400020a636f6d7061637465640f636c65616e75702e706f6c69637908636f6d7061637400";
-const SEGMENT_MS = "010400020a636f6d7061637465640b7365676d656e742e6d73053230303000";
-const NO_SEGMENT_MS = "010400020a636f6d7061637465640b7365676d656e742e6d730000";
-/** empty, id GAxHh7I_SkaoM_Wo4-A3jg, two partitions */
-const TOPIC_EMPTY = "01020006656d707479180c4787b23f4a46a833f5a8e3e0378e00";
-const EMPTY_0 =
-  "01030200000000180c4787b23f4a46a833f5a8e3e0378e0200000001020000000101010000000100000000000000000228dae6fc9dca4add8843cbfbe41d595400";
-const EMPTY_1 =
-  "01030200000001180c4787b23f4a46a833f5a8e3e0378e0200000001020000000101010000000100000000000000000228dae6fc9dca4add8843cbfbe41d595400";
-/** gone, id 8wYQguARQjGm30k2RJApOQ, and its removal */
-const TOPIC_GONE = "01020005676f6e65f3061082e0114231a6df49364490293900";
-const REMOVE_GONE = "010900f3061082e0114231a6df49364490293900";
-/** nextProducerId 1000, 2000 */
-const PRODUCER_IDS_1000 = "010f0000000001000000000000000d00000000000003e800";
-const PRODUCER_IDS_2000 = "010f000000000100000000000000f100000000000007d000";
 
 /** A file of one batch for every list of values. */
 function put(disk: FakeDisk, name: string, from: number, ...batches: string[][]): void {
   disk.makeDirectory(DIRECTORY);
   const file = disk.open(`${DIRECTORY}/${name}`, "create");
-  let offset = from;
-  let at = 0;
-  for (const values of batches) {
-    const records = values.map((hex) => ({ key: null, value: Buffer.from(hex, "hex"), timestampMs: 1 }));
-    const bytes = buildBatch({ records, baseOffset: offset, leaderEpoch: 1 });
-    file.write(bytes, at);
-    at += bytes.length;
-    offset += values.length;
-  }
+  file.write(metadataLog(from, ...batches), 0);
   file.close();
 }
 

@@ -4,6 +4,17 @@ import { ImportWorld, KAFKA_PATH, type SourceLog, type SourceTopic } from "../..
 import { buildBatch } from "../record/build.ts";
 import { buildTransactionMarker } from "../record/control.ts";
 import { ImportError, readSource, type TopicOutcome } from "./import.ts";
+import {
+  CLEANUP_POLICY,
+  COMPACTED_0,
+  EMPTY_0,
+  EMPTY_1,
+  metadataLog,
+  PRODUCER_IDS_2000,
+  SEGMENT_MS,
+  TOPIC_COMPACTED,
+  TOPIC_EMPTY,
+} from "./import-metadata-rig.ts";
 
 const ID = "jDfXReeJSRSHhzxmhiTGaA";
 const LOG = "00000000000000000000.log";
@@ -199,6 +210,66 @@ describe("a topic", () => {
     expect(outcome!.kind === "refused" && outcome!.reasons[0]).toMatch(
       /__consumer_offsets-0\/0{20}\.log: offset 2, byte \d+: .*99/,
     );
+  });
+});
+
+describe("with Kafka's own metadata", () => {
+  /** The topics "empty" (two partitions) and "compacted" (one), as far as they are wanted. */
+  async function worldKnowing(...logs: [topic: string, partition: number, id: string][]): Promise<ImportWorld> {
+    const { world } = await worldWith();
+    const records = [TOPIC_EMPTY, EMPTY_0, EMPTY_1, TOPIC_COMPACTED, COMPACTED_0, CLEANUP_POLICY, SEGMENT_MS, PRODUCER_IDS_2000];
+    await world.put(`__cluster_metadata-0/${LOG}`, metadataLog(0, records));
+    for (const [name, n, id] of logs) await world.putLog({ name, id, logs: [] }, n, oneLog(batch(0)));
+    return world;
+  }
+  const COMPACTED_ID = "wTJAjrv9QmGVr8rV4J-NHA";
+  const EMPTY_ID = "GAxHh7I_SkaoM_Wo4-A3jg";
+
+  test("configs come along, and producer ids go on above Kafka's", async () => {
+    const world = await worldKnowing(["compacted", 0, COMPACTED_ID]);
+    expect((await outcomesOf(world)).map(({ kind }) => kind)).toEqual(["imported"]);
+    expect([...world.broker.image.topicByName("compacted")!.configs]).toEqual([
+      ["cleanup.policy", "compact"],
+      ["segment.ms", "2000"],
+    ]);
+    expect(await world.clock.run(Promise.resolve(world.broker.producerIds.next()))).toBe(2000);
+  });
+
+  test("topics of which nothing is here are named", async () => {
+    const world = await worldKnowing(["compacted", 0, COMPACTED_ID]);
+    const { done } = world.import();
+    expect(await world.clock.run(done)).toEqual({ knewMetadata: true, elsewhere: ["empty"] });
+  });
+
+  test("partitions that are missing at the end are found out, and topics that were deleted", async () => {
+    const world = await worldKnowing(["empty", 0, EMPTY_ID], ["compacted", 0, ID], ["stranger", 0, ID]);
+    expect(await outcomesOf(world)).toEqual([
+      {
+        kind: "refused",
+        name: "compacted",
+        reasons: [`Kafka's metadata knows no topic of this name and id (${ID}): it was deleted`],
+      },
+      { kind: "refused", name: "empty", reasons: ["partition 1 is missing"] },
+      {
+        kind: "refused",
+        name: "stranger",
+        reasons: [`Kafka's metadata knows no topic of this name and id (${ID}): it was deleted`],
+      },
+    ]);
+  });
+
+  test("a config that Kafka had taken and we do not is left out, and told", async () => {
+    const world = await worldKnowing(["compacted", 0, COMPACTED_ID]);
+    const unknown = CLEANUP_POLICY.replace(
+      Buffer.from("cleanup.policy").toString("hex"),
+      Buffer.from("cleaner.policy").toString("hex"),
+    );
+    await world.put(`__cluster_metadata-0/${LOG}`, metadataLog(0, [TOPIC_COMPACTED, COMPACTED_0, unknown, SEGMENT_MS]));
+    const [outcome] = await outcomesOf(world);
+    expect(outcome!.kind === "imported" && outcome!.notes).toEqual([
+      "its config cleaner.policy=compact is left out: Unknown topic config name: cleaner.policy",
+    ]);
+    expect([...world.broker.image.topicByName("compacted")!.configs.keys()]).toEqual(["segment.ms"]);
   });
 });
 
