@@ -108,13 +108,17 @@ export class Partition {
     this.watchers.delete(watcher);
   }
 
-  /** KIP-320: -1 asks for no check. Throws FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH, or what keeps the partition from being served. */
+  /**
+   * KIP-320: -1 asks for no check. Throws FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH, or what keeps the partition from being served; of
+   * several faults the one that Kafka finds first.
+   */
   checkLeaderEpoch(epochOfClient: number): void {
+    if (this.closedWith !== null) throw this.closedWith;
+    const { offline, name } = this.log;
+    if (offline !== null) throw new KafkaError("KAFKA_STORAGE_ERROR", `${name} is offline: ${offline}`);
+    if (epochOfClient !== -1 && epochOfClient !== this.leaderEpoch)
+      throw new KafkaError(epochOfClient < this.leaderEpoch ? "FENCED_LEADER_EPOCH" : "UNKNOWN_LEADER_EPOCH");
     this.mustServe();
-    const { offline } = this.log;
-    if (offline !== null) throw new KafkaError("KAFKA_STORAGE_ERROR", `${this.log.name} is offline: ${offline}`);
-    if (epochOfClient === -1 || epochOfClient === this.leaderEpoch) return;
-    throw new KafkaError(epochOfClient < this.leaderEpoch ? "FENCED_LEADER_EPOCH" : "UNKNOWN_LEADER_EPOCH");
   }
 
   /** Stops serving: everybody who waits is answered with `error`. The log itself is closed or deleted by its owner. */

@@ -13,6 +13,7 @@ import { type ErrorName, KafkaError } from "../protocol/errors.ts";
 import { Produce } from "../protocol/messages/00-produce.ts";
 import { BATCH_HEADER_BYTES, isTransactional, MAGIC, magic } from "../record/batch.ts";
 import { type RecordError, RecordErrors, validateClientBatch } from "../record/validate.ts";
+import { currentLeader, leaderNodes } from "./current-leader.ts";
 import { type Call, handler } from "./handler.ts";
 
 type ProduceCall = Call<typeof Produce>;
@@ -28,11 +29,13 @@ interface PartitionAnswer {
   logStartOffset: number;
   recordErrors: RecordError[];
   errorMessage: string | null;
+  currentLeader?: { leaderId: number; leaderEpoch: number };
 }
 
 /** Only Kafka's own administrative tools may write to internal topics (AdminUtils.ADMIN_CLIENT_ID). */
 const ADMIN_CLIENT_ID = "__admin_client";
 
+const LEADERS_SINCE = 10;
 const IDS_SINCE = 13;
 
 export const produce = handler<typeof Produce>({
@@ -61,7 +64,7 @@ export const produce = handler<typeof Produce>({
         return answer;
       }),
     }));
-    const finish = (): void => (acks === 0 ? finishUnacknowledged(call, responses) : call.reply({ responses }));
+    const finish = (): void => (acks === 0 ? finishUnacknowledged(call, responses) : reply(call, responses));
     call.releaseRequest(); // the log has what it needs
     if (--unanswered === 0) finish();
   },
@@ -99,7 +102,7 @@ function append(call: ProduceCall, topic: TopicData, data: PartitionData, answer
     return partition;
   } catch (error) {
     if (!(error instanceof KafkaError)) throw error;
-    explain(answer, error, partition);
+    explain(call, answer, error, partition);
     return null;
   }
 }
@@ -131,16 +134,39 @@ const TELL_LOG_START: ReadonlySet<string> = new Set<ErrorName>([
   "INVALID_TXN_STATE",
 ]);
 
-function explain(answer: PartitionAnswer, error: KafkaError, partition: Partition): void {
+function explain(call: ProduceCall, answer: PartitionAnswer, error: KafkaError, partition: Partition): void {
   answer.errorCode = error.code;
+  if (error.error === "NOT_LEADER_OR_FOLLOWER" && call.version >= LEADERS_SINCE) {
+    const leader = currentLeader(call.broker, partition);
+    if (leader !== null) answer.currentLeader = leader;
+  }
   if (TELL_LOG_START.has(error.error) || error instanceof RecordErrors) answer.logStartOffset = partition.logStartOffset;
   if (!(error instanceof RecordErrors)) return;
   answer.errorMessage = error.message; // Kafka sends a message only with these
   answer.recordErrors = error.recordErrors;
 }
 
+type Responses = { name: string; topicId: string; partitionResponses: PartitionAnswer[] }[];
+
+function reply(call: ProduceCall, responses: Responses): void {
+  const leaderIds = leadersIn(responses);
+  if (leaderIds === null) call.reply({ responses });
+  else call.reply({ responses, nodeEndpoints: leaderNodes(call.broker, call.connection, leaderIds) });
+}
+
+/** Null, mostly. */
+function leadersIn(responses: Responses): Set<number> | null {
+  let leaderIds: Set<number> | null = null;
+  for (const { partitionResponses } of responses) {
+    for (const { currentLeader } of partitionResponses) {
+      if (currentLeader !== undefined) leaderIds = (leaderIds ?? new Set()).add(currentLeader.leaderId);
+    }
+  }
+  return leaderIds;
+}
+
 /** acks=0 is never answered; an error closes the connection, which is the only way to tell the client. */
-function finishUnacknowledged(call: ProduceCall, responses: readonly { partitionResponses: PartitionAnswer[] }[]): void {
+function finishUnacknowledged(call: ProduceCall, responses: Responses): void {
   for (const topic of responses) {
     for (const answer of topic.partitionResponses) {
       if (answer.errorCode !== 0) return call.drop(`produce with acks=0 failed with error ${answer.errorCode}`);

@@ -6,6 +6,7 @@ import { FetchTarget, FetchTargets, type TargetListener } from "../broker/fetch-
 import type { Partition } from "../broker/partition.ts";
 import { ErrorCode, KafkaError } from "../protocol/errors.ts";
 import { Fetch } from "../protocol/messages/01-fetch.ts";
+import { currentLeader, leaderNodes } from "./current-leader.ts";
 import { type Call, handler } from "./handler.ts";
 
 type FetchCall = Call<typeof Fetch>;
@@ -17,7 +18,7 @@ type PartitionAnswer = TopicAnswer["partitions"][number];
 
 const IDS_SINCE = 13;
 const REPLICA_STATE_SINCE = 15;
-const NODE_ENDPOINTS_SINCE = 16;
+const LEADERS_SINCE = 16;
 
 export const fetch = handler<typeof Fetch>({
   api: Fetch,
@@ -240,7 +241,7 @@ function forEachAsked(call: FetchCall, visit: (topic: AskedTopic, asked: AskedPa
 
 function update(target: FetchTarget, asked: AskedPartition): void {
   target.fetchOffset = asked.fetchOffset;
-  target.maxBytes = Math.max(0, asked.partitionMaxBytes);
+  target.maxBytes = Math.max(0, asked.partitionMaxBytes); // below 0, Kafka answers UNKNOWN_SERVER_ERROR where there are records
   target.currentLeaderEpoch = Math.max(-1, asked.currentLeaderEpoch);
   target.lastFetchedEpoch = asked.lastFetchedEpoch;
 }
@@ -260,18 +261,20 @@ function findPartition(broker: Broker, version: number, target: FetchTarget): Pa
 const LEAST_ROOM_BYTES = 64 * 1024;
 
 function limitsOf(call: FetchCall): FetchLimits {
-  const { request, broker, version } = call;
+  const { request, broker } = call;
   const roomBytes = Math.max(LEAST_ROOM_BYTES, call.answerRoomBytes);
   const maxBytes = Math.min(request.maxBytes, broker.config.fetchMaxBytes, roomBytes);
-  const replicaId = version < REPLICA_STATE_SINCE ? request.replicaId : request.replicaState.replicaId;
   return {
     maxWaitMs: request.maxWaitMs,
     minBytes: Math.min(request.minBytes, maxBytes),
     maxBytes,
     isolation: request.isolationLevel === 1 ? "read_committed" : "read_uncommitted",
-    isReplica: replicaId >= 0,
+    isReplica: isReplica(call),
   };
 }
+
+const isReplica = ({ request, version }: FetchCall): boolean =>
+  (version < REPLICA_STATE_SINCE ? request.replicaId : request.replicaState.replicaId) >= 0;
 
 function reply(call: FetchCall, sessionId: number, results: readonly TargetResult[]): void {
   const answer: FetchAnswer = { errorCode: ErrorCode.NONE, sessionId, responses: [] };
@@ -283,15 +286,15 @@ function reply(call: FetchCall, sessionId: number, results: readonly TargetResul
       answer.responses.push(last);
     }
     last.partitions.push(partitionAnswer(call, result));
-    if (tellsLeader(call.version, result)) answer.nodeEndpoints = [thisNode(call)];
   }
+  if (call.version >= LEADERS_SINCE) tellLeaders(call, answer, results);
   call.reply(answer);
 }
 
 function partitionAnswer(call: FetchCall, result: TargetResult): PartitionAnswer {
-  const { target, errorCode } = result;
+  const { errorCode } = result;
   const answer: PartitionAnswer = {
-    partitionIndex: target.index,
+    partitionIndex: result.target.index,
     errorCode: errorCodeFor(call.version, errorCode),
     highWatermark: result.highWatermark,
     lastStableOffset: result.lastStableOffset,
@@ -300,18 +303,25 @@ function partitionAnswer(call: FetchCall, result: TargetResult): PartitionAnswer
     records: result.records, // never null: librdkafka's parser fails on it
   };
   if (result.divergingEpoch !== null) answer.divergingEpoch = result.divergingEpoch;
-  if (tellsLeader(call.version, result))
-    answer.currentLeader = { leaderId: call.broker.nodeId, leaderEpoch: target.partition!.leaderEpoch };
   return answer;
 }
 
-/** KIP-951: a client with wrong ideas of who leads is told who does; not by a broker that stops. */
-function tellsLeader(version: number, { errorCode, target: { partition } }: TargetResult): boolean {
-  if (version < NODE_ENDPOINTS_SINCE || partition === null || partition.closedWith !== null) return false;
-  return errorCode === ErrorCode.NOT_LEADER_OR_FOLLOWER || errorCode === ErrorCode.FENCED_LEADER_EPOCH;
+/** KIP-951. Replicas are told no addresses: they know the nodes. */
+function tellLeaders(call: FetchCall, answer: FetchAnswer, results: readonly TargetResult[]): void {
+  if (!results.some(({ errorCode }) => isOfLeadership(errorCode))) return;
+  const told = answer.responses.flatMap(({ partitions }) => partitions);
+  const leaderIds = new Set<number>();
+  for (const [i, { target, errorCode }] of results.entries()) {
+    const leader = isOfLeadership(errorCode) ? currentLeader(call.broker, target.partition) : null;
+    if (leader === null) continue;
+    told[i]!.currentLeader = leader;
+    leaderIds.add(leader.leaderId);
+  }
+  if (!isReplica(call)) answer.nodeEndpoints = leaderNodes(call.broker, call.connection, leaderIds);
 }
 
-const thisNode = (call: FetchCall) => ({ nodeId: call.broker.nodeId, ...call.broker.endpoint(call.connection) });
+const isOfLeadership = (errorCode: number): boolean =>
+  errorCode === ErrorCode.NOT_LEADER_OR_FOLLOWER || errorCode === ErrorCode.FENCED_LEADER_EPOCH;
 
 /** Clients before v6 do not know KAFKA_STORAGE_ERROR. */
 function errorCodeFor(version: number, errorCode: number): number {

@@ -19,6 +19,7 @@ import {
   partitionsOf,
   produce,
   put,
+  resign,
   sendFetch,
   TOPIC,
   valuesOf,
@@ -142,6 +143,17 @@ describe("a fetch's leader epoch", () => {
     }
   });
 
+  test("does not matter to a broker that does not lead: it says who does", async () => {
+    const world = new BrokerWorld(1);
+    await world.start();
+    const topicId = await create(world, 1);
+    resign(partitionOf(world, 0));
+    const response = await fetch(world, { offsets: { 0: 0 }, topicId }, 16);
+    expect(partitionsOf(response)).toMatchObject([{ errorCode: 6, currentLeader: { leaderId: 0, leaderEpoch: 0 } }]);
+    expect(response.nodeEndpoints).toHaveLength(1);
+    expect(errorsOf(await fetch(world, { offsets: { 0: 0 }, topicId, currentLeaderEpoch: 1 }))).toEqual([[0, 75]]);
+  });
+
   test("last fetched that ended before the fetch offset is told as diverging", async () => {
     const world = await worldWithTopic();
     await put(world, 0, "a");
@@ -166,7 +178,9 @@ describe("a replica that fetches", () => {
     expect(errorsOf(await ask(11, -1))).toEqual([[0, 6]]);
     expect(errorsOf(await ask(12, 0))).toEqual([[0, 75]]);
     expect(errorsOf(await ask(15, 0))).toEqual([[0, 75]]);
-    expect(partitionsOf(await ask(18, -1))).toMatchObject([{ errorCode: 6, currentLeader: { leaderId: 0, leaderEpoch: 0 } }]);
+    const refused = await ask(18, -1);
+    expect(partitionsOf(refused)).toMatchObject([{ errorCode: 6, currentLeader: { leaderId: 0, leaderEpoch: 0 } }]);
+    expect(refused.nodeEndpoints).toEqual([]); // replicas know the nodes
     const debugging = await fetch(world, { offsets: { 0: 0 }, replicaId: -2, maxWaitMs: 0 });
     expect(errorsOf(debugging)).toEqual([[0, 0]]);
   });

@@ -14,6 +14,7 @@ import {
   produceRequest,
   readAll,
   remove,
+  resign,
   resultOf,
   TOPIC,
   worldWithTopic,
@@ -86,6 +87,25 @@ describe("produce, version by version", () => {
     partitionOf(world, 0).log.offline = "a test";
     for (const version of [3, 4, 12])
       expect(resultOf(await ask(world, produceRequest(0, batchOf(world, "a")), version))).toMatchObject(refused(56));
+  });
+});
+
+describe("a partition that another broker leads", () => {
+  test("is NOT_LEADER_OR_FOLLOWER, and from v10 on it is said who leads (KIP-951)", async () => {
+    const world = await worldWithTopic();
+    resign(partitionOf(world, 0));
+    const nobody = { leaderId: -1, leaderEpoch: -1 };
+    for (const version of [3, 9]) {
+      const response = await ask(world, produceRequest(0, batchOf(world, "a")), version);
+      expect(resultOf(response)).toMatchObject({ ...refused(6), currentLeader: nobody });
+      expect(response.nodeEndpoints).toEqual([]);
+    }
+    const response = await ask(world, produceRequest(0, batchOf(world, "a")), 10);
+    expect(resultOf(response)).toMatchObject({ ...refused(6), currentLeader: { leaderId: 0, leaderEpoch: 0 } });
+    expect(response.nodeEndpoints).toEqual([{ nodeId: 0, host: "10.0.0.1", port: 9092, rack: null }]);
+    const other = await ask(world, produceRequest(1, batchOf(world, "a")), 10);
+    expect(resultOf(other)).toMatchObject({ ...OK, currentLeader: nobody });
+    expect(other.nodeEndpoints).toEqual([]);
   });
 });
 

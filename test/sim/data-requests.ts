@@ -63,6 +63,11 @@ export function leadWith(partition: Partition, leaderEpoch: number): void {
   (partition as { leaderEpoch: number }).leaderEpoch = leaderEpoch;
 }
 
+/** As if another broker led it. */
+export function resign(partition: Partition): void {
+  (partition as { isLeader: boolean }).isLeader = false;
+}
+
 export const resultOf = (response: Response<typeof Produce> | null) => response!.responses[0]!.partitionResponses[0]!;
 
 export interface FetchOptions {
