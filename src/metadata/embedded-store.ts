@@ -13,7 +13,7 @@ import type { Log, LogConfig } from "../log/log.ts";
 import type { LogDirectory } from "../log/log-directory.ts";
 import { KafkaError } from "../protocol/errors.ts";
 import { checkOps, type KvState } from "./kv-state.ts";
-import { alignLog, batchOf, emptyLog, replay, revOf } from "./metadata-log.ts";
+import { alignLog, batchOf, replay, revOf } from "./metadata-log.ts";
 import { encodeSnapshot, readSnapshot } from "./snapshot-file.ts";
 import type { Cmp, KV, KVEvent, MetadataStore, Op, Rev, Session, SessionId, TxnResult, WatchItem } from "./store.ts";
 import { WatchHub } from "./watch-hub.ts";
@@ -232,7 +232,7 @@ export class EmbeddedStore implements MetadataStore {
    */
   private async exchangeLongLog(): Promise<void> {
     if (this.log.sizeBytes < this.snapshotAfterBytes) return;
-    if (await this.snapshotNow()) await emptyLog(this.log, Number(this.state.rev));
+    if (await this.snapshotNow()) await this.log.truncateFullyAndStartAt(Number(this.state.rev));
   }
 
   private mustBeOpen(): void {

@@ -59,15 +59,7 @@ export async function alignLog(log: Log, snapshotRev: Rev): Promise<void> {
       `the metadata log ${log.name} begins at offset ${log.logStartOffset}, but the metadata snapshot ends at ${offset}: what lies between is missing`,
     );
   }
-  if (log.logEndOffset < offset) await emptyLog(log, offset);
-}
-
-/** Drops all of the log and goes on with `offset`. Durable, with the log's recovery point, when it resolves. */
-export async function emptyLog(log: Log, offset: number): Promise<void> {
-  await log.truncateFullyAndStartAt(offset);
-  // The recovery point that the first call leaves behind names a segment that is gone; recovery would take what follows for a
-  // stray. The second call finds the new segment and writes down a recovery point for it.
-  await log.truncateFullyAndStartAt(offset);
+  if (log.logEndOffset < offset) await log.truncateFullyAndStartAt(offset);
 }
 
 /** Applies every transaction of the log that is later than the state. Returns the bytes of their batches. */
