@@ -48,6 +48,8 @@ export interface FetchOwner {
   hasPartition(): boolean;
   /** Finds the target's partition, or the error to answer. */
   resolve(target: FetchTarget): Partition | KafkaError;
+  /** The most that an answer should hold now. */
+  roomBytes(): number;
   /** Called once, before time passes for the first time: from now on `moved` and `closed` must be told of all targets with a partition. */
   onYield(): void;
   /** True when nobody waits for the answer any more. */
@@ -184,7 +186,7 @@ export class FetchRun {
     this.results = [];
     this.bytes = 0;
     this.readable = 0;
-    this.remaining = this.limits.maxBytes;
+    this.remaining = Math.min(this.limits.maxBytes, this.owner.roomBytes());
     this.urgent = false;
     this.hasClosed = false;
     this.readFrom(this.owner.targets()[Symbol.iterator](), then);

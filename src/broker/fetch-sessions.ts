@@ -41,8 +41,15 @@ export class FetchSession implements TargetListener {
   }
 
   moved(target: FetchTarget, bytes: number): void {
+    if (this.run === null && this.dirty.has(target)) return this.lose(target);
     this.dirty.add(target);
     this.run?.moved(target, bytes);
+  }
+
+  /** Nobody asks although there is news: maybe the client is gone. The next request, if one comes, finds the partition again. */
+  private lose(target: FetchTarget): void {
+    target.partition?.unwatch(target);
+    target.partition = null;
   }
 
   closed(target: FetchTarget): void {

@@ -109,6 +109,10 @@ class SingleFetch implements FetchOwner, TargetListener {
     return found;
   }
 
+  roomBytes(): number {
+    return roomBytesOf(this.call);
+  }
+
   onYield(): void {
     this.watches = true;
     for (const target of this.list) target.partition?.watch(target);
@@ -170,6 +174,10 @@ class SessionFetch implements FetchOwner {
     const found = findPartition(this.call.broker, this.call.version, target);
     if (!(found instanceof KafkaError)) found.watch(target);
     return found;
+  }
+
+  roomBytes(): number {
+    return roomBytesOf(this.call);
   }
 
   onYield(): void {}
@@ -260,10 +268,11 @@ function findPartition(broker: Broker, version: number, target: FetchTarget): Pa
 /** However scarce memory is, a fetch may bring so much: otherwise nobody would get on. */
 const LEAST_ROOM_BYTES = 64 * 1024;
 
+const roomBytesOf = (call: FetchCall): number => Math.max(LEAST_ROOM_BYTES, call.answerRoomBytes);
+
 function limitsOf(call: FetchCall): FetchLimits {
   const { request, broker } = call;
-  const roomBytes = Math.max(LEAST_ROOM_BYTES, call.answerRoomBytes);
-  const maxBytes = Math.min(request.maxBytes, broker.config.fetchMaxBytes, roomBytes);
+  const maxBytes = Math.min(request.maxBytes, broker.config.fetchMaxBytes, roomBytesOf(call));
   return {
     maxWaitMs: request.maxWaitMs,
     minBytes: Math.min(request.minBytes, maxBytes),

@@ -214,6 +214,28 @@ describe("a session", () => {
     expect((await fetch(world, { offsets: {}, session: [large, 2], maxWaitMs: 0 })).errorCode).toBe(0);
   });
 
+  test("whose client does not ask any more costs its partitions nothing; if it does, it missed nothing", async () => {
+    const world = await worldWithTopic();
+    const id = await open(world, { offsets: { 0: 0, 1: 0 } });
+    await put(world, 0, "a");
+    expect(watchersOf(world)).toBe(1);
+    await put(world, 0, "b");
+    await put(world, 0, "c");
+    expect(watchersOf(world)).toBe(0);
+    expect(valuesOf(await fetch(world, { offsets: {}, session: [id, 1] }))).toEqual({ 0: ["a", "b", "c"] });
+    const waiting = sendFetch(world, { offsets: { 0: 3 }, session: [id, 2], maxWaitMs: 60_000 });
+    produce(world, 0, batchOf(world, "d"));
+    await world.clock.advance(50);
+    expect(valuesOf(waiting.response)).toEqual({ 0: ["d"] });
+    await put(world, 0, "e");
+    await put(world, 0, "f");
+    await remove(world);
+    expect(errorsOf(await fetch(world, { offsets: {}, session: [id, 3] }))).toEqual([
+      [0, 3],
+      [1, 3],
+    ]);
+  });
+
   test("holds no records while its fetch waits", async () => {
     const world = await worldWithTopic();
     await put(world, 0, "a");
