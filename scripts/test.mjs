@@ -3,10 +3,10 @@
 //   node scripts/test.mjs                     everything
 //   node scripts/test.mjs PART... [-- FILTER] some parts, and of those only the files whose path contains FILTER
 //
-// Parts: check, house, unit, golden, sim, e2e. Plain Node 20: Bun is installed by this.
+// Parts: check, house, unit, golden, sim, e2e, torture. Plain Node 20: Bun is installed by this.
 
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 
 const root = resolve(import.meta.dirname, "..");
@@ -23,6 +23,7 @@ const parts = {
   sim: { minutes: 3, path: "test/sim", testTimeoutMs: 60_000 },
   // Its files mostly wait (for timeouts of sessions, for JVMs to start): two at a time.
   e2e: { minutes: 9, path: "test/e2e", testTimeoutMs: 120_000, filePerProcess: true, lanes: 2, needs: true },
+  torture: { minutes: 4, path: "test/torture", testTimeoutMs: 60_000, needs: true },
 };
 
 /** Every test that ran: { name, outcome: "passed" | "failed" | "skipped" }. */
@@ -183,6 +184,21 @@ function ownPackages() {
   if (status !== 0) throw new Error("npm ci failed");
 }
 
+/** Removes what runs that were ended hard left behind; not what another run may be using now. */
+function clearOldData() {
+  const data = join(root, ".cache/data");
+  if (!existsSync(data)) return;
+  for (const name of readdirSync(data)) {
+    const path = join(data, name);
+    if (statSync(path).mtimeMs > Date.now() - 3_600_000) continue;
+    try {
+      rmSync(path, { recursive: true, force: true });
+    } catch (error) {
+      console.log(`cannot remove ${path}: ${error.message}`); // a file system that is still mounted there
+    }
+  }
+}
+
 /** Turns skips without a reason in test/skips.json into failures, prints what failed, and the closing line. */
 function close() {
   const reasons = JSON.parse(readFileSync(join(root, "test/skips.json"), "utf8"));
@@ -211,8 +227,8 @@ async function main() {
   ownPackages();
   rmSync(results, { recursive: true, force: true });
   mkdirSync(results, { recursive: true });
-  const endToEnd = names.includes("e2e");
-  if (endToEnd) (await import("../test/support/install.mjs")).installTestNeeds();
+  const endToEnd = names.some((name) => parts[name].needs);
+  if (names.includes("e2e")) (await import("../test/support/install.mjs")).installTestNeeds();
   // A broken build fails its own test and leaves the end-to-end part out; everything else still runs.
   const build = { deadlineMs: Date.now() + 3 * 60_000 };
   const built = !endToEnd || againstKafka || (await step("npm run build", "npm", ["run", "--silent", "build"], build));
@@ -223,7 +239,7 @@ async function main() {
       await step("biome check", bin("biome"), ["check", "."], { deadlineMs });
       await step("tsc --noEmit", bin("tsc"), ["--noEmit"], { deadlineMs });
     } else if (!part.needs || built) await runTests(name, part, filter);
-    else note("e2e: there is no binary to test", "failed");
+    else note(`${name}: there is no binary to test`, "failed");
   }
 }
 

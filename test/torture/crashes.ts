@@ -1,0 +1,143 @@
+/** Tortures that end the broker, or its machine, in the middle of its work. */
+
+import { appendFileSync, readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { canMount, canMountLoop, LoopDisk, SmallDisk } from "../support/disks.ts";
+import { run as runProgram } from "../support/tools.ts";
+import { sleep } from "../support/until.ts";
+import { batchOf, noProducer } from "./batches.ts";
+import { goesOn, type Run, Scene, type Torture } from "./torture.ts";
+
+const needsRoot = "mounting needs root, and a machine that lets it";
+
+/** A cycle: some acknowledgements, a look, a moment by chance, then `disturb`. */
+async function cycles(run: Run, scene: Scene, disturb: () => Promise<unknown>): Promise<string> {
+  let done = 0;
+  for (; goesOn(run, done); done++) {
+    await scene.progress(run.random.int(60));
+    if (run.random.chance(0.5)) await scene.view.follow();
+    await sleep(run.random.int(15));
+    await disturb();
+  }
+  await scene.progress(1);
+  return `${done} cycles, ${await scene.check()} records`;
+}
+
+export const kill: Torture = {
+  name: "kill",
+  cycles: { bounded: 25, endless: 100 },
+  async run(run) {
+    const scene = await Scene.open(run, 6);
+    return cycles(run, scene, async () => {
+      await scene.target.kill();
+      await scene.target.start();
+    });
+  },
+};
+
+export const pause: Torture = {
+  name: "pause",
+  cycles: { bounded: 15, endless: 60 },
+  async run(run) {
+    const scene = await Scene.open(run, 6);
+    return cycles(run, scene, async () => {
+      process.kill(scene.target.pid, "SIGSTOP");
+      await sleep(run.random.int(100));
+      process.kill(scene.target.pid, "SIGCONT");
+      if (!run.random.chance(0.2)) return;
+      process.kill(scene.target.pid, "SIGSTOP");
+      await scene.target.kill();
+      await scene.target.start();
+    });
+  },
+};
+
+/** The active segment of a partition. */
+export function activeSegment(dir: string): string {
+  const logs = readdirSync(dir).filter((name) => name.endsWith(".log"));
+  return join(dir, logs.sort().at(-1)!);
+}
+
+/** What a write that was cut off, or another program, may leave behind the last batch. */
+function tornTail(run: Run, partition: number): Buffer {
+  const { random } = run;
+  const batch = batchOf([Buffer.from(`torn/${partition}/${random.int(1000)}/`)], noProducer, -1);
+  switch (random.int(6)) {
+    case 0:
+      return Buffer.from(random.bytes(1 + random.int(300)));
+    case 1:
+      return Buffer.alloc(1 + random.int(8192)); // a file that grew, and whose blocks were not written
+    case 2:
+      return batch.subarray(0, 1 + random.int(batch.length - 1));
+    case 3:
+      batch[21 + random.int(batch.length - 21)]! ^= 1 << random.int(8);
+      batch.writeBigInt64BE(BigInt(random.int(100_000)), 0);
+      return batch;
+    case 4:
+      batch.writeInt32BE(0x7fffffff - random.int(3), 8);
+      return batch;
+    default:
+      return Buffer.concat([batch.subarray(0, 12), Buffer.alloc(4096)]);
+  }
+}
+
+export const torn: Torture = {
+  name: "torn",
+  cycles: { bounded: 10, endless: 60 },
+  async run(run) {
+    const partitions = 6;
+    const scene = await Scene.open(run, partitions);
+    return cycles(run, scene, async () => {
+      await scene.target.kill();
+      for (let p = 0; p < partitions; p++) {
+        const dir = scene.target.partitionDir(scene.topic, p);
+        if (run.random.chance(0.6) && statSync(dir, { throwIfNoEntry: false }))
+          appendFileSync(activeSegment(dir), tornTail(run, p));
+      }
+      await scene.target.start();
+    });
+  },
+};
+
+export const power: Torture = {
+  name: "power",
+  cycles: { bounded: 4, endless: 20 },
+  missing: async () => ((await canMountLoop()) ? null : needsRoot),
+  async run(run) {
+    const disk = await LoopDisk.create(512);
+    run.cleanUp(() => disk.destroy());
+    const scene = await Scene.open(run, 120, {
+      dataDir: join(disk.path, "data"),
+      settings: { "log.segment.bytes": "20480", "log.roll.ms": "150" },
+    });
+    return cycles(run, scene, async () => {
+      await sleep(run.random.int(150));
+      process.kill(scene.target.pid, "SIGSTOP"); // nothing is acknowledged from here on
+      await disk.cutPower();
+      await scene.target.kill();
+      await disk.remount();
+      await scene.target.start();
+    });
+  },
+};
+
+export const full: Torture = {
+  name: "full",
+  cycles: { bounded: 2, endless: 10 },
+  missing: async () => ((await canMount()) ? null : needsRoot),
+  async run(run) {
+    const disk = await SmallDisk.create(32);
+    run.cleanUp(() => disk.destroy());
+    const ballast = join(disk.path, "ballast");
+    const scene = await Scene.open(run, 6, { dataDir: join(disk.path, "data") });
+    return cycles(run, scene, async () => {
+      await runProgram(["sh", "-c", `cat /dev/zero > ${ballast}`]);
+      await sleep(200 + run.random.int(400));
+      await scene.view.follow(); // readers are served meanwhile
+      if (run.random.chance(0.3)) await scene.target.kill();
+      await runProgram(["rm", "-f", ballast]);
+      if (scene.target.pid < 0) await scene.target.start();
+      await scene.progress(20);
+    });
+  },
+};

@@ -1,0 +1,90 @@
+/** What a torture is: a name, what it needs of the machine, and one bounded run from a seed. */
+
+import type { SeededRandom } from "../sim/seeded-random.ts";
+import { type Settings, startTarget, type Target } from "../support/target.ts";
+import { sleep } from "../support/until.ts";
+import { Client } from "./client.ts";
+import { check, Load, View } from "./load.ts";
+
+export interface Run {
+  readonly seed: number;
+  readonly random: SeededRandom;
+  /** How many cycles: kills, cuts, damages, frames by the hundred. */
+  readonly cycles: number;
+  /** Begin no cycle after this. */
+  readonly deadlineMs: number;
+  /** Called at the end of the run, the last one first; also after a failure. */
+  cleanUp(work: () => Promise<unknown>): void;
+}
+
+export interface Torture {
+  readonly name: string;
+  /** Of one run in the bounded share, and of one in the endless loop. */
+  readonly cycles: { readonly bounded: number; readonly endless: number };
+  /** Why this machine cannot do it; null when it can. */
+  missing?(): Promise<string | null>;
+  /** Resolves to what was done ("25 cycles, 10412 records"); rejects with what was found. */
+  run(run: Run): Promise<string>;
+}
+
+/** Whether another cycle begins. */
+export const goesOn = (run: Run, done: number): boolean => done < run.cycles && Date.now() < run.deadlineMs;
+
+/** A broker under two loads, one idempotent and one plain, and a consumer that follows. */
+export class Scene {
+  readonly target: Target;
+  readonly topic = "torture";
+  readonly loads: Load[];
+  readonly view: View;
+
+  private constructor(target: Target, loads: Load[], view: View) {
+    this.target = target;
+    this.loads = loads;
+    this.view = view;
+  }
+
+  static async open(run: Run, partitions: number, { dataDir, settings = {} }: { dataDir?: string; settings?: Settings } = {}) {
+    // Small segments and frequent recovery points: everything that happens seldom happens in every run.
+    const small = { "log.segment.bytes": "65536", "log.flush.offset.checkpoint.interval.ms": "100" };
+    const target = await startTarget({ ...(dataDir ? { dataDir } : {}), settings: { ...small, ...settings } });
+    run.cleanUp(() => target.destroy());
+    const loads = [true, false].map((idempotent) => {
+      return new Load(target.port, {
+        topic: "torture",
+        partitions,
+        idempotent,
+        random: run.random,
+        spread: Math.ceil(partitions / 2),
+      });
+    });
+    const scene = new Scene(target, loads, new View(target.port, "torture", partitions));
+    const client = await Client.open(target.port);
+    await client.createTopic("torture", partitions);
+    client.close();
+    run.cleanUp(async () => {
+      for (const load of loads) await Promise.race([load.stop().catch(() => {}), sleep(2000)]);
+    });
+    for (const load of loads) load.start();
+    return scene;
+  }
+
+  get acknowledged(): number {
+    return this.loads.reduce((sum, load) => sum + load.acknowledged, 0);
+  }
+
+  /** Waits until each load has `more` records acknowledged. Throws when one has found a fault, or after a minute. */
+  async progress(more: number): Promise<void> {
+    const goals = this.loads.map((load) => load.acknowledged + more);
+    for (const until = Date.now() + 60_000; ; await sleep(2)) {
+      for (const { fault } of this.loads) if (fault) throw fault;
+      if (this.loads.every((load, i) => load.acknowledged >= goals[i]!)) return;
+      if (Date.now() > until) throw new Error(`no progress in a minute\n${this.target.log().slice(-3000)}`);
+    }
+  }
+
+  /** Ends the loads and reads everything back. Gives how many records there are. */
+  async check(): Promise<number> {
+    for (const load of this.loads) await load.stop();
+    return check(this.target.port, this.topic, this.loads, this.view);
+  }
+}
