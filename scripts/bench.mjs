@@ -13,8 +13,8 @@ import { parseArgs } from "node:util";
 import { sleep } from "./bench/admin.mjs";
 import { chart } from "./bench/chart.mjs";
 import { Context } from "./bench/context.mjs";
-import { environment, installBenchNeeds, root, scratch } from "./bench/needs.mjs";
-import { Peer, peerNames, peerTitle } from "./bench/peers.mjs";
+import { environment, installBenchNeeds, root } from "./bench/needs.mjs";
+import { dataRoot, Peer, peerNames, peerTitle } from "./bench/peers.mjs";
 import { profile } from "./bench/profile.mjs";
 import { advantages, markdown } from "./bench/report.mjs";
 import { allRows, groups } from "./bench/rows.mjs";
@@ -29,7 +29,7 @@ const SIZES = {
   toolBytes: 400 * MIB,
 };
 const QUICK_SIZES = {
-  peerWarmupMs: 4000,
+  peerWarmupMs: 10_000,
   warmupMs: 300,
   durationMs: 1500,
   volumeBytes: 768 * MIB,
@@ -76,12 +76,14 @@ async function warmUp(context) {
     await context.load(topic, { producers: 0, consumers: 4, again: true, durationMs, maxBytes });
     await context.afterRow();
   }
-  context.peak = { ownMib: 0, residentMib: 0 };
+  context.forgetPeak();
 }
 
 async function runRow(row, context) {
   try {
-    const result = await row.run(context);
+    const result = { ...(await row.run(context)) };
+    const peak = context.takeRowPeak();
+    if (peak.ownMib > 0) result.ownMib ??= peak.ownMib; // in the JSON, beside what the tables show
     row.results[context.peer.name] ??= {};
     const all = row.results[context.peer.name];
     for (const [name, value] of Object.entries(result)) all[name] = [...(all[name] ?? []), value];
@@ -108,6 +110,9 @@ async function runPeer(name, rows, options) {
       await context.afterRow();
       await sleep(PAUSE_MS);
     }
+  } catch (error) {
+    for (const row of rows) if (!row.results[name]) row.errors[name] ??= error.message;
+    say(`  ${name}: ${error.message}`);
   } finally {
     await peer.destroy();
   }
@@ -157,5 +162,5 @@ try {
   console.error(`bench: ${error.message}`);
   process.exitCode = 1;
 } finally {
-  rmSync(join(scratch, "data"), { recursive: true, force: true });
+  rmSync(dataRoot, { recursive: true, force: true });
 }

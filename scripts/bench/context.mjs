@@ -1,6 +1,7 @@
 // What a row works with: topics, the clients, and samples of the broker's memory while a client runs.
 
 import { spawn } from "node:child_process";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { createTopic, deleteTopic, sleep } from "./admin.mjs";
 import { kafkaSupport, program } from "./needs.mjs";
@@ -8,6 +9,7 @@ import { brokerEnvironment } from "./peers.mjs";
 import { median } from "./statistics.mjs";
 
 const SAMPLE_MS = 250;
+const REMOVAL_MS = 20_000;
 
 /** Runs a client to its end and gives what it printed; throws with its errors. */
 function runClient(command, args, env = process.env) {
@@ -30,7 +32,7 @@ export class Context {
     Object.assign(this, sizes);
     this.topics = [];
     this.filled = new Map();
-    this.peak = { ownMib: 0, residentMib: 0 };
+    this.forgetPeak();
     this.made = 0;
     this.sleep = sleep;
   }
@@ -69,6 +71,9 @@ export class Context {
     for (const name of this.topics.splice(0)) {
       if (this.peer.name !== "c" && this.peer.pid !== 0) await deleteTopic(this.peer.port, name).catch(() => {});
     }
+    // All brokers remove files in the background: one row's must not weigh on the next.
+    const isRemoving = () => readdirSync(this.peer.dataDir).some((entry) => entry.endsWith("-delete"));
+    for (const untilMs = Date.now() + REMOVAL_MS; isRemoving() && Date.now() < untilMs; ) await sleep(50);
   }
 
   /** Runs our own client (native/load.c) on a topic. */
@@ -83,8 +88,9 @@ export class Context {
   /** Samples the broker's memory while `work` runs. */
   async watched(work) {
     const look = () => {
-      const { ownMib, residentMib } = this.peer.memory();
-      this.peak = { ownMib: Math.max(this.peak.ownMib, ownMib), residentMib: Math.max(this.peak.residentMib, residentMib) };
+      const now = this.peer.memory();
+      for (const peak of [this.peak, this.rowPeak])
+        for (const name of Object.keys(now)) peak[name] = Math.max(peak[name], now[name]);
     };
     const timer = setInterval(look, SAMPLE_MS);
     try {
@@ -94,8 +100,21 @@ export class Context {
     }
   }
 
+  /** The most of everything since the broker was warm. */
   peakMemory() {
     return this.peak;
+  }
+
+  /** The most since the last call, for one row. */
+  takeRowPeak() {
+    const peak = this.rowPeak;
+    this.rowPeak = { ownMib: 0, residentMib: 0 };
+    return peak;
+  }
+
+  forgetPeak() {
+    this.peak = { ownMib: 0, residentMib: 0 };
+    this.takeRowPeak();
   }
 
   /** Starts the peer, which is down, and measures until it acknowledges. The peer is up afterwards. */

@@ -9,6 +9,9 @@ import { join } from "node:path";
 import { answers, sleep } from "./admin.mjs";
 import { binary, kafkaLibs, kafkaSupport, program, scratch } from "./needs.mjs";
 
+/** Where the brokers of this process keep their data. */
+export const dataRoot = join(scratch, "data", String(process.pid));
+
 /** JVM options of Kafka's own start script; only the heap is ours. */
 const KAFKA_JVM = [
   "-server",
@@ -57,7 +60,7 @@ const kafka = (settings) => (peer) => {
     "transaction.state.log.replication.factor": "1",
     "transaction.state.log.min.isr": "1",
     "group.initial.rebalance.delay.ms": "0",
-    "log.segment.delete.delay.ms": "1000", // so that one row's files do not weigh on the next
+    "log.segment.delete.delay.ms": "500", // so that one row's files do not weigh on the next
     ...settings,
   };
   const text = Object.entries(all).map(([name, value]) => `${name}=${value}\n`);
@@ -99,7 +102,7 @@ export class Peer {
     this.name = name;
     this.isKafka = name.startsWith("kafka");
     this.heap = heap;
-    this.home = join(scratch, "data", name);
+    this.home = join(dataRoot, name);
     this.dataDir = join(this.home, "data");
     this.pid = 0;
     this.isFormatted = false;
