@@ -8,6 +8,8 @@ import {
   BEGIN,
   CLEANUP_POLICY,
   COMPACTED_0,
+  COMPACTED_LEADER_1,
+  COMPACTED_NO_LEADER,
   EMPTY_0,
   EMPTY_1,
   END,
@@ -38,7 +40,7 @@ const log = (offset: number): string => `${String(offset).padStart(20, "0")}.log
 
 async function topicsOf(disk: FakeDisk): Promise<unknown> {
   const { topics } = await readKafkaMetadata(disk, DIRECTORY);
-  return [...topics].map(([name, { id, partitions, configs }]) => [name, id, [...partitions], [...configs]]);
+  return [...topics].map(([name, { id, partitions, configs }]) => [name, id, [...partitions.keys()], [...configs]]);
 }
 
 const EMPTY = ["empty", "GAxHh7I_SkaoM_Wo4-A3jg", [0, 1], []];
@@ -51,6 +53,13 @@ describe("Kafka's metadata log", () => {
     expect(await topicsOf(disk)).toEqual([["compacted", "wTJAjrv9QmGVr8rV4J-NHA", [0], [["cleanup.policy", "compact"]]], EMPTY]);
     const { nextProducerId, endOffset } = await readKafkaMetadata(disk, DIRECTORY);
     expect([nextProducerId, endOffset]).toEqual([2000, 10]);
+  });
+
+  test("a leader epoch begins with every change of the leader", async () => {
+    const disk = newDisk();
+    put(disk, log(0), 0, [TOPIC_COMPACTED, COMPACTED_0], [COMPACTED_NO_LEADER, COMPACTED_LEADER_1]);
+    const { topics } = await readKafkaMetadata(disk, DIRECTORY);
+    expect([...topics.get("compacted")!.partitions]).toEqual([[0, 2]]);
   });
 
   test("a topic that was removed is not there", async () => {

@@ -1,5 +1,5 @@
 /**
- * What Kafka's own metadata log says of its topics: how many partitions they have, their configs, and which producer ids may be in
+ * What Kafka's own metadata log says of its topics: their partitions and leader epochs, their configs, and which producer ids may be in
  * use. Read from the newest snapshot and the log behind it; nothing else of it is taken. Source: KRaft (KIP-500, KIP-630), MetadataDelta.
  */
 import { Reader } from "../bytes/reader.ts";
@@ -12,6 +12,7 @@ import {
   ConfigRecord,
   FRAME_VERSION,
   MetadataRecordType,
+  PartitionChangeRecord,
   PartitionRecord,
   ProducerIdsRecord,
   RemoveTopicRecord,
@@ -24,7 +25,8 @@ import { ImportError } from "./import-source.ts";
 
 export interface KafkaTopic {
   readonly id: string;
-  readonly partitions: ReadonlySet<number>;
+  /** The leader epoch of each, by number. */
+  readonly partitions: ReadonlyMap<number, number>;
   /** What was set for this topic. */
   readonly configs: ReadonlyMap<string, string>;
 }
@@ -39,6 +41,7 @@ export interface KafkaMetadata {
 
 const SNAPSHOT = /^(\d{20})-\d{10}\.checkpoint$/;
 const TOPIC_RESOURCE = 2;
+const NO_LEADER_CHANGE = -2;
 const MAX_DECOMPRESSED_BYTES = 256 * 1024 * 1024;
 const NO_CONFIGS: ReadonlyMap<string, string> = new Map();
 
@@ -59,7 +62,7 @@ export async function readKafkaMetadata(disk: Disk, directory: string): Promise<
 
 class Replay {
   nextProducerId = 0;
-  private readonly byId = new Map<string, { name: string; partitions: Set<number> }>();
+  private readonly byId = new Map<string, { name: string; partitions: Map<number, number> }>();
   private readonly configs = new Map<string, Map<string, string>>();
   /** The records of a transaction that has not ended. */
   private pending: Buffer[] | null = null;
@@ -111,10 +114,14 @@ class Replay {
   private apply(type: number, version: number, reader: Reader): void {
     if (type === MetadataRecordType.topic) {
       const { topicId, name } = decode(TopicRecord, version, reader);
-      this.byId.set(topicId, { name, partitions: new Set() });
+      this.byId.set(topicId, { name, partitions: new Map() });
     } else if (type === MetadataRecordType.partition) {
-      const { topicId, partitionId } = decode(PartitionRecord, version, reader);
-      this.byId.get(topicId)?.partitions.add(partitionId);
+      const { topicId, partitionId, leaderEpoch } = decode(PartitionRecord, version, reader);
+      this.byId.get(topicId)?.partitions.set(partitionId, leaderEpoch);
+    } else if (type === MetadataRecordType.partitionChange) {
+      const { topicId, partitionId, leader } = decode(PartitionChangeRecord, version, reader);
+      const partitions = this.byId.get(topicId)?.partitions;
+      if (leader !== NO_LEADER_CHANGE) partitions?.set(partitionId, (partitions.get(partitionId) ?? -1) + 1);
     } else if (type === MetadataRecordType.config) {
       const { resourceType, resourceName, name, value } = decode(ConfigRecord, version, reader);
       if (resourceType === TOPIC_RESOURCE) this.configure(resourceName, name, value);

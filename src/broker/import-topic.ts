@@ -16,7 +16,7 @@ import { SHARE_GROUP_STATE_TOPIC, TRANSACTION_STATE_TOPIC } from "../metadata/to
 import { KafkaError } from "../protocol/errors.ts";
 import { type CheckedPartition, checkPartition } from "./import-check.ts";
 import { copyPartition, ImportStopped } from "./import-copy.ts";
-import type { KafkaMetadata } from "./import-metadata.ts";
+import type { KafkaMetadata, KafkaTopic } from "./import-metadata.ts";
 import { ImportError, type SourcePartition } from "./import-source.ts";
 import type { ProducerIds } from "./producer-ids.ts";
 import type { Topics } from "./topics.ts";
@@ -62,8 +62,6 @@ const NOT_SERVED: Readonly<Record<string, string>> = {
   [TRANSACTION_STATE_TOPIC]: "the state of transactions is not read yet (transactional producers begin anew)",
   [SHARE_GROUP_STATE_TOPIC]: "the state of share groups is not read yet",
 };
-
-const NO_CONFIGS: ReadonlyMap<string, string> = new Map();
 
 /** Why the topic is not taken. */
 class Refused extends Error {
@@ -145,23 +143,25 @@ export class TopicImport {
   private plan(partitions: readonly CheckedPartition[]): TopicImage {
     const { broker } = this.o;
     const id = partitions.find(({ topicId }) => topicId !== null)?.topicId ?? randomUuid(broker.random);
-    const configs = [...this.configsOf(id)].filter(([name, value]) => this.isTaken(name, value));
+    const known = this.known(id);
+    const configs = [...(known?.configs ?? [])].filter(([name, value]) => this.isTaken(name, value));
     const plan: Plan = broker.topics.planForeign({
       name: this.name,
       id,
-      leaderEpochs: partitions.map(({ latestEpoch }) => latestEpoch),
+      // A new leader begins a new epoch; clients that knew the old one do not listen to a lower one.
+      leaderEpochs: partitions.map(({ latestEpoch }, n) => Math.max(latestEpoch, known?.partitions.get(n) ?? 0) + 1),
       configs: configs.map(([name, value]) => ({ name, value })),
     });
     if (plan instanceof KafkaError) throw new Refused([plan.message]);
     return plan;
   }
 
-  /** What was set for the topic, as far as Kafka's metadata is there. */
-  private configsOf(id: string): ReadonlyMap<string, string> {
+  /** What Kafka's metadata says of the topic; null if there is none. */
+  private known(id: string): KafkaTopic | null {
     const { metadata } = this.o;
     const topic = metadata.map((each) => each.topics.get(this.name)).find((each) => each?.id === id);
-    if (topic !== undefined) return topic.configs;
-    if (metadata.length === 0) return NO_CONFIGS;
+    if (topic !== undefined) return topic;
+    if (metadata.length === 0) return null;
     throw new Refused([`Kafka's metadata knows no topic of this name and id (${id}): it was deleted`]);
   }
 

@@ -7,6 +7,8 @@ import { ImportError, readSource, type TopicOutcome } from "./import.ts";
 import {
   CLEANUP_POLICY,
   COMPACTED_0,
+  COMPACTED_LEADER_1,
+  COMPACTED_NO_LEADER,
   EMPTY_0,
   EMPTY_1,
   metadataLog,
@@ -92,11 +94,12 @@ describe("a partition's files", () => {
     expect(await reasonsOf(world)).toEqual([]);
     expect(world.broker.image.topicByName("t")!.id).toMatch(/^[\w-]{22}$/);
     expect(world.broker.image.topicByName("t")!.id).not.toBe(ID);
-    expect(world.broker.partition("t", 0)!.leaderEpoch).toBe(3);
+    expect(world.broker.partition("t", 0)!.leaderEpoch).toBe(4);
     const epochs = world.broker.partition("t", 0)!.log.leaderEpochs.entries;
     expect(epochs.map(({ epoch, startOffset }) => [epoch, startOffset])).toEqual([
       [0, 0],
       [3, 5],
+      [4, 7],
     ]);
   });
 
@@ -233,6 +236,14 @@ describe("with Kafka's own metadata", () => {
       ["segment.ms", "2000"],
     ]);
     expect(await world.clock.run(Promise.resolve(world.broker.producerIds.next()))).toBe(2000);
+  });
+
+  test("leader epochs go on above those that clients may have seen", async () => {
+    const world = await worldKnowing(["compacted", 0, COMPACTED_ID]);
+    const change = [COMPACTED_NO_LEADER, COMPACTED_LEADER_1, COMPACTED_NO_LEADER];
+    await world.put(`__cluster_metadata-0/${LOG}`, metadataLog(0, [TOPIC_COMPACTED, COMPACTED_0, ...change]));
+    await outcomesOf(world);
+    expect(world.broker.partition("compacted", 0)!.leaderEpoch).toBe(4); // 3 while it had no leader, at last
   });
 
   test("topics of which nothing is here are named", async () => {

@@ -102,7 +102,7 @@ function planTopic(topic: NewTopic, holder: string | undefined, context: PlanCon
 export interface ForeignTopic {
   readonly name: string;
   readonly id: string;
-  /** Partition n's newest one stands at n. */
+  /** Partition n's stands at n: above all that stand in its log. */
   readonly leaderEpochs: readonly number[];
   readonly configs: NewTopic["configs"];
 }

@@ -12,6 +12,7 @@ export const MetadataRecordType = {
   topic: 2,
   partition: 3,
   config: 4,
+  partitionChange: 5,
   removeTopic: 9,
   producerIds: 15,
   beginTransaction: 23,
@@ -38,6 +39,23 @@ export const PartitionRecord = record("PartitionRecord", "0-2", {
   directories: array(uuid(), "1+"),
   eligibleLeaderReplicas: array(int32(), "2+").nullable().default(null).tagged(1),
   lastKnownElr: array(int32(), "2+").nullable().default(null).tagged(2),
+});
+
+const changed = () => array(int32()).nullable().default(null);
+
+/** What is not there has not changed; a leader that is named, were it the same, begins a new leader epoch. */
+export const PartitionChangeRecord = record("PartitionChangeRecord", "0-2", {
+  partitionId: int32().default(-1),
+  topicId: uuid(),
+  isr: changed().tagged(0),
+  leader: int32().default(-2).tagged(1),
+  replicas: changed().tagged(2),
+  removingReplicas: changed().tagged(3),
+  addingReplicas: changed().tagged(4),
+  leaderRecoveryState: int8().default(-1).tagged(5),
+  eligibleLeaderReplicas: array(int32(), "2+").nullable().default(null).tagged(6),
+  lastKnownElr: array(int32(), "2+").nullable().default(null).tagged(7),
+  directories: array(uuid(), "1+").nullable().default(null).tagged(8),
 });
 
 /** The resource type of topics is 2. A null value removes the config. */
