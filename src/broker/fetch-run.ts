@@ -131,8 +131,9 @@ export class FetchRun {
   }
 
   private parkUnlessMoved(): void {
-    // While one target was read from the disk, enough came to others that had been read before.
-    if (this.hasClosed || this.readable >= this.limits.minBytes) return this.read(() => this.finish());
+    // While one target was read from the disk, a partition closed, or enough came to others that had been read before.
+    const { hasClosed } = this;
+    if (hasClosed || this.readable >= this.limits.minBytes) return this.read(() => this.afterLaterRead(hasClosed));
     this.results = NO_RESULTS; // the records that they hold would be held for as long as it waits
     this.state = "parked";
     this.beginYield();
