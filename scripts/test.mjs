@@ -228,6 +228,7 @@ async function main() {
   rmSync(results, { recursive: true, force: true });
   mkdirSync(results, { recursive: true });
   const endToEnd = names.some((name) => parts[name].needs);
+  if (endToEnd) clearOldData();
   if (names.includes("e2e")) (await import("../test/support/install.mjs")).installTestNeeds();
   // A broken build fails its own test and leaves the end-to-end part out; everything else still runs.
   const build = { deadlineMs: Date.now() + 3 * 60_000 };

@@ -126,7 +126,6 @@ export class ProcessDriver implements Driver {
   constructor(name: string, command: string[]) {
     this.name = name;
     this.#child = Bun.spawn(command, { stdin: "pipe", stdout: "pipe", stderr: "pipe" });
-    processes.add(this.#child);
     void this.#listen();
     void this.#collectStderr();
   }
@@ -144,7 +143,6 @@ export class ProcessDriver implements Driver {
       rest.push(chunk.subarray(from));
     }
     await this.#child.exited;
-    processes.delete(this.#child);
     for (const { reject } of this.#waiting.values())
       reject(new Error(`the ${this.name} driver ended\n${this.#stderr.slice(-2000)}`));
     this.#waiting.clear();
@@ -241,11 +239,6 @@ export class ProcessDriver implements Driver {
     await this.kill();
   }
 }
-
-const processes = new Set<Bun.Subprocess>();
-process.on("exit", () => {
-  for (const child of processes) child.kill("SIGKILL");
-});
 
 const everything = { setsTimestamps: true, writesNullHeaders: true, repeatsHeaders: true };
 

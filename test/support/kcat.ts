@@ -60,11 +60,6 @@ function headerOf(pair: string): [string, Buffer | null] {
   return [name, value === "NULL" ? null : Buffer.from(value)];
 }
 
-const children = new Set<Bun.Subprocess>();
-process.on("exit", () => {
-  for (const child of children) child.kill("SIGKILL");
-});
-
 interface Running {
   child: Bun.Subprocess<"pipe", "pipe", "pipe">;
   stderr: () => string;
@@ -74,7 +69,6 @@ interface Running {
 /** Starts kcat; hands its output and each line of its messages on as they come. */
 function start(args: string[], onOutput: (chunk: Uint8Array) => void, onMessage: (line: string) => void = () => {}): Running {
   const child = Bun.spawn(["kcat", ...args], { stdin: "pipe", stdout: "pipe", stderr: "pipe" });
-  children.add(child);
   let all = "";
   let line = "";
   const decoder = new TextDecoder();
@@ -94,7 +88,6 @@ function start(args: string[], onOutput: (chunk: Uint8Array) => void, onMessage:
   ]);
   const ended = (async () => {
     await reading;
-    children.delete(child);
     return await child.exited;
   })();
   return { child, stderr: () => all, ended };

@@ -53,7 +53,6 @@ export class Target {
   readonly settings: Settings;
   readonly #options: TargetOptions;
   #child: Bun.Subprocess | null = null;
-  #ownsData: boolean;
 
   constructor(port: number, options: TargetOptions) {
     this.#options = options;
@@ -61,10 +60,8 @@ export class Target {
     this.port = port;
     this.home = join(cache, "data", `${this.kind}-${port}-${Date.now().toString(36)}`);
     this.dataDir = options.dataDir ?? join(this.home, "data");
-    this.#ownsData = options.dataDir === undefined;
     this.settings = { ...baseSettings, ...options.settings };
     mkdirSync(this.home, { recursive: true });
-    live.add(this);
   }
 
   get bootstrap(): string {
@@ -186,26 +183,10 @@ export class Target {
       await this.#child.exited;
       this.#child = null;
     }
-    live.delete(this);
-    this.removeFiles();
-  }
-
-  /** For the end of the test process, where nothing can be awaited. */
-  abandon(): void {
-    this.#child?.kill("SIGKILL");
-    this.removeFiles();
-  }
-
-  private removeFiles(): void {
     if (process.env.QUARKMQ_E2E_KEEP) return;
-    if (this.#ownsData) rmSync(this.home, { recursive: true, force: true });
+    rmSync(this.home, { recursive: true, force: true });
   }
 }
-
-const live = new Set<Target>();
-process.on("exit", () => {
-  for (const target of live) target.abandon();
-});
 
 /** Starts a broker on a free port. */
 export async function startTarget(options: TargetOptions = {}): Promise<Target> {
