@@ -1,5 +1,5 @@
 /** The data directory's own small files: its format version, and the marker of a clean shutdown. */
-import { type Disk, readWholeFile, replaceFile } from "../io/disk.ts";
+import { type Disk, DiskError, readWholeFile, replaceFile } from "../io/disk.ts";
 import { CLEAN_SHUTDOWN_FILE, directoryOf, FORMAT_FILE } from "./file-names.ts";
 import { decodeVersionedText, encodeVersionedText } from "./versioned-text.ts";
 
@@ -11,12 +11,23 @@ export class DataDirectoryError extends Error {
   override name = "DataDirectoryError";
 }
 
-/** Makes the directory and its missing parents, and syncs the directories that they are new in. */
+/**
+ * Makes the directory and its missing parents, and syncs the directories that they are new in. Those that are there are no proof of
+ * being durable before the format file is: an earlier start may have died between making and syncing them.
+ */
 export async function makeDirectoryDurably(disk: Disk, path: string): Promise<void> {
-  const changed: string[] = [];
-  for (let at = path; at !== "" && !disk.exists(at); at = directoryOf(at)) changed.push(directoryOf(at) || "/");
+  if (disk.exists(`${path}/${FORMAT_FILE}`)) return;
+  const missing = new Set<string>();
+  for (let at = path; at !== "" && !disk.exists(at); at = directoryOf(at)) missing.add(at);
   disk.makeDirectory(path);
-  for (const directory of changed) await disk.syncDirectory(directory);
+  for (let at = path; at !== ""; at = directoryOf(at)) {
+    try {
+      await disk.syncDirectory(directoryOf(at) || "/");
+    } catch (error) {
+      // A parent that we may not open: we cannot have made anything in it either.
+      if (missing.has(at) || !(error instanceof DiskError && /^(EACCES|EPERM|EROFS|EINVAL)$/.test(error.code))) throw error;
+    }
+  }
 }
 
 /** Reads the format version; a new directory gets one. */

@@ -102,6 +102,7 @@ export class LogReader {
   }
 
   private async rebuild(segment: Segment): Promise<void> {
+    this.log.checkUsable(); // it may have been closed while it was read
     const { shared, config } = this.log;
     shared.logger.warn("an index does not fit its data: rebuilding it", { segment: segment.path });
     const rebuilt = this.log.makeSegment(segment.baseOffset);

@@ -2,7 +2,7 @@
  * Open files under a bound. A file is opened when it is used and closed when it has not been used for the longest time; one that is
  * held (in a read, in a sync round, or as the tail of a log) is neither counted nor closed.
  */
-import type { Disk, DiskFile } from "../io/disk.ts";
+import { type Disk, DiskError, type DiskFile } from "../io/disk.ts";
 
 /** One opening of a file. Hold it across an await; what the holder does on it in one go needs no hold. */
 export interface Handle {
@@ -18,6 +18,8 @@ export interface Handle {
 export class OpenFile {
   readonly path: string;
   handle: Handle | null = null;
+  /** For good: a read that comes back late must not open what may be another log's file by then. */
+  isClosed = false;
   constructor(path: string) {
     this.path = path;
   }
@@ -80,6 +82,12 @@ export class OpenFiles {
     if (handle.holds === 0) handle.file.close();
   }
 
+  /** As `retire`, for good: every later use throws. */
+  close(openFile: OpenFile): void {
+    this.retire(openFile);
+    openFile.isClosed = true;
+  }
+
   private allOrNone<T>(from: readonly T[], hold: (one: T) => Handle): Handle[] {
     const held: Handle[] = [];
     try {
@@ -100,6 +108,7 @@ export class OpenFiles {
       }
       return open;
     }
+    if (openFile.isClosed) throw new DiskError("open", openFile.path, "EBADF", "its log was closed");
     const file = this.disk.open(openFile.path, mode);
     this.retire(openFile);
     const handle: Handle = { file, writable: mode !== "read", owner: openFile, holds: 0, retired: false };

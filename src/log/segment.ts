@@ -215,12 +215,12 @@ export class Segment {
 
   /** Closes the log's file; the indexes live on, with another segment object. */
   closeLog(): void {
-    this.files.retire(this.log);
+    this.files.close(this.log);
   }
 
-  /** Closes the files, as soon as nobody reads them. */
+  /** Closes the files for good, as soon as nobody reads them. */
   close(): void {
-    for (const file of [this.log, this.offsetIndex.file.openFile, this.timeIndex.file.openFile]) this.files.retire(file);
+    for (const file of [this.log, this.offsetIndex.file.openFile, this.timeIndex.file.openFile]) this.files.close(file);
   }
 
   /** Kafka's timeWaitedForRoll: by the batches' timestamps, or by the clock if they have none. */
