@@ -2,8 +2,11 @@
  * One fetch from first read to answer: it reads its targets, waits on their partitions until enough is readable if it must, and
  * reads once more. Source of the rules: Kafka's ReplicaManager.fetchMessages and DelayedFetch.
  *
- * Where we differ, and why: a fetch that could read on but for a bound (a segment's or block's end, its own max bytes) is answered with
- * what it has, although that is less than min_bytes: waiting would bring it nothing. Kafka looks at the segment's end only.
+ * Where we differ, and why:
+ * - a fetch that could read on but for a bound (a segment's or block's end, its own max bytes) is answered with what it has, although
+ *   that is less than min_bytes: waiting would bring it nothing. Kafka looks at the segment's end only;
+ * - one from above the high watermark waits, where Kafka answers at once with nothing and is asked again;
+ * - unknown partitions stand where they were asked for, not behind all others.
  */
 import type { Clock } from "../io/clock.ts";
 import type { Deadline, Deadlines } from "../io/deadlines.ts";
@@ -14,6 +17,8 @@ import { batchBytes, lastOffset } from "../record/batch.ts";
 import type { FetchTarget } from "./fetch-target.ts";
 import type { Isolation, Partition } from "./partition.ts";
 
+/** One fetch reads for so long before others get their turn: what is hot is read on the loop itself. */
+const TURN_MS = 5;
 /** How long a parked fetch sleeps before it looks whether its connection is still there. */
 const ABANDONED_CHECK_MS = 30_000;
 
@@ -194,15 +199,22 @@ export class FetchRun {
   }
 
   private readFrom(targets: Iterator<FetchTarget>, then: () => void): void {
+    const beganMs = this.clock.monotonicMs();
     try {
       for (let next = targets.next(); next.done !== true; next = targets.next()) {
-        const pending = this.readOne(next.value);
+        const before = this.bytes;
+        const pending = this.readOne(next.value) ?? (this.bytes > before ? this.othersTurn(beganMs) : null);
         if (pending !== null) return this.readLater(pending, targets, then);
       }
       then();
     } catch (error) {
       this.fail(error);
     }
+  }
+
+  private othersTurn(beganMs: number): Promise<void> | null {
+    if (this.clock.monotonicMs() - beganMs < TURN_MS) return null;
+    return new Promise((resolve) => this.clock.schedule(0, resolve));
   }
 
   private readLater(pending: Promise<void>, targets: Iterator<FetchTarget>, then: () => void): void {

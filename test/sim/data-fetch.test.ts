@@ -282,6 +282,26 @@ describe("when a fetch is answered", () => {
     }
   });
 
+  test("lets others have their turn when reading takes long", async () => {
+    const world = await worldWithTopic();
+    for (const index of [0, 1, 2]) await put(world, index, `${index}`);
+    let passedMs = 0;
+    const monotonicMs = world.clock.monotonicMs.bind(world.clock);
+    world.clock.monotonicMs = () => monotonicMs() + passedMs;
+    for (const index of [0, 1, 2]) {
+      const { log } = partitionOf(world, index);
+      const read = log.read.bind(log);
+      log.read = (...given) => {
+        passedMs += 3;
+        return read(...given);
+      };
+    }
+    const waiting = sendFetch(world, { offsets: { 0: 0, 1: 0, 2: 0 } });
+    expect([waiting.response, passedMs]).toEqual([null, 6]);
+    await world.clock.run(waiting.ended);
+    expect(valuesOf(waiting.response)).toEqual({ 0: ["0"], 1: ["1"], 2: ["2"] });
+  });
+
   test("with an error, if a partition closes while another is read from the disk", async () => {
     const world = await worldWithTopic();
     await put(world, 1, "old");
