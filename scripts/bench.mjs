@@ -143,6 +143,7 @@ async function main() {
   }
   await installBenchNeeds();
   if (options.profile) return profile(options.profile, options);
+  onInterrupt = () => save(options, rows);
   for (let round = 1; round <= options.rounds; round++) {
     const order = round % 2 === 1 ? options.peers : [...options.peers].reverse();
     for (const name of order) {
@@ -155,7 +156,14 @@ async function main() {
   save(options, rows);
 }
 
-for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => process.exit(130));
+/** What an interrupted run has so far is saved, too; main sets it. */
+let onInterrupt = () => {};
+for (const signal of ["SIGINT", "SIGTERM"])
+  process.on(signal, () => {
+    onInterrupt();
+    rmSync(dataRoot, { recursive: true, force: true });
+    process.exit(130);
+  });
 try {
   await main();
 } catch (error) {

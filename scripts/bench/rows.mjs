@@ -28,6 +28,7 @@ const cpuS = (r) => r.cpuUserS + r.cpuSystemS;
 /** Metrics of a run that only wrote, or only read. */
 function throughput(r, direction) {
   const [bytes, records, requests] = [r[`bytes${direction}`], r[`records${direction}`], r[`requests${direction}`]];
+  if (bytes === 0) throw new Error(`nothing came through within ${r.seconds} s`);
   return {
     mbPerS: bytes / 1e6 / r.seconds,
     recordsPerS: records / r.seconds,
