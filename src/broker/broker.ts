@@ -11,7 +11,7 @@ import type { Disk } from "../io/disk.ts";
 import type { Random } from "../io/random.ts";
 import { partitionDirectoryName } from "../log/file-names.ts";
 import type { Log, LogConfig } from "../log/log.ts";
-import { LogDirectory } from "../log/log-directory.ts";
+import { type FoundPartition, LogDirectory } from "../log/log-directory.ts";
 import { bootstrap } from "../metadata/bootstrap.ts";
 import { openEmbeddedStore } from "../metadata/embedded-store.ts";
 import { MetadataImage, type PartitionImage, type TopicImage } from "../metadata/image.ts";
@@ -229,7 +229,11 @@ export class Broker {
     for (const partition of partitions) partition.close(gone);
     await Promise.all(partitions.map(({ log }) => this.logs.deleteLog(log)));
     if (partitions.length === 0) {
-      const left = this.logs.partitions().filter(({ topicId }) => topicId === topic.id);
+      // A crash may have left one without its id; under the name of no other topic it is this one's.
+      const ownsNameless = this.image.topicByName(topic.name) === undefined;
+      const isLeft = (found: FoundPartition): boolean =>
+        found.topicId === topic.id || (found.topicId === null && found.topic === topic.name && ownsNameless);
+      const left = this.logs.partitions().filter(isLeft);
       for (const place of left) this.logs.discard(partitionDirectoryName(place.topic, place.partition));
     }
     await this.logs.rounds.idle(); // the store may forget the topic once its directories have left their names for good

@@ -49,6 +49,10 @@ export class BrokerWorld {
   fatal: unknown = null;
   /** What the server's memory would allow an answer. */
   answerRoomBytes = Number.MAX_SAFE_INTEGER;
+  /** Told of errors that no request may end with. */
+  onUnexpected: (error: unknown) => void = (error) => {
+    throw error;
+  };
   /** Grows with every start and crash: what an earlier life still says means nothing. */
   lives = 0;
 
@@ -88,6 +92,7 @@ export class BrokerWorld {
   /** Sends a request; its answer is in the result once it came. */
   send<A extends AnyApi>(api: A, version: number, request: RequestInput<A>): Asked<A> {
     const handler = handlerOf.get(api.key)!;
+    const life = this.lives;
     let end = (): void => {};
     const ended = new Promise<void>((resolve) => {
       end = resolve;
@@ -109,8 +114,9 @@ export class BrokerWorld {
         asked.response = responseCodec(api, version).decode(new Reader(chunksToBuffer(answer.finish()))) as Response<A>;
         end();
       },
-      fail(error) {
-        if (!(error instanceof KafkaError)) throw error;
+      fail: (error) => {
+        if (life !== this.lives) return; // a dead broker's last words
+        if (!(error instanceof KafkaError)) return this.onUnexpected(error);
         call.reply(handler.onError(error, call as unknown as Call<AnyApi>) as Parameters<Call<A>["reply"]>[0]);
       },
       silence() {

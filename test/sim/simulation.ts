@@ -1,0 +1,352 @@
+/**
+ * One history of a whole broker from one seed: clients of every kind, faults of the disk, deaths at any moment, and everything that must
+ * hold at any of them. The checks by name are in simulation/history.ts.
+ */
+
+import { silentLogger } from "../../src/base/logger.ts";
+import { Broker } from "../../src/broker/broker.ts";
+import { Fetch } from "../../src/protocol/messages/01-fetch.ts";
+import { FindCoordinator } from "../../src/protocol/messages/10-find-coordinator.ts";
+import { CreateTopics } from "../../src/protocol/messages/19-create-topics.ts";
+import { BrokerWorld } from "./broker-world.ts";
+import { SeededRandom } from "./seeded-random.ts";
+import { Admin, Observer } from "./simulation/admin.ts";
+import { type Actor, Arena } from "./simulation/arena.ts";
+import { Consumer, takeRecords } from "./simulation/consumers.ts";
+import { type CheckName, History, Violation } from "./simulation/history.ts";
+import { Committer, GroupModel, Member, PARTITIONS } from "./simulation/members.ts";
+import type { PartitionModel } from "./simulation/partition-model.ts";
+import { IdempotentProducer, PlainProducer, STAYS } from "./simulation/producers.ts";
+import { kept, leftOver } from "./simulation/remains.ts";
+import { TopicsModel } from "./simulation/topics-model.ts";
+
+export interface Outcome {
+  readonly seed: number;
+  readonly digest: string;
+  readonly lines: readonly string[];
+  readonly violation: Violation | null;
+  /** How often each check looked at something. */
+  readonly looked: ReadonlyMap<CheckName, number>;
+}
+
+type Death = "kill" | "power" | "stop" | "failed sync";
+
+/** Runs the history of `seed`. Never rejects: what goes wrong is in the outcome. */
+export async function simulate(seed: number): Promise<Outcome> {
+  const simulation = new Simulation(seed);
+  const { history } = simulation;
+  try {
+    await simulation.run();
+  } catch (error) {
+    if (!(error instanceof Violation)) {
+      history.check("no error without a cause", false, () =>
+        error instanceof Error ? (error.stack ?? error.message) : String(error),
+      );
+    }
+  }
+  return { seed, digest: history.digest(), lines: history.lines, violation: history.violation, looked: history.looked };
+}
+
+class Simulation {
+  readonly history: History;
+  private readonly world: BrokerWorld;
+  private readonly arena: Arena;
+  private readonly random: SeededRandom;
+  private readonly observer: Observer;
+  private readonly consumers: Consumer[] = [];
+  private readonly members: Member[] = [];
+  private readonly groups: GroupModel[] = [];
+  /** Everybody, some of them more than once: those act more often. */
+  private readonly actors: Actor[] = [];
+  private readonly isPageCache: boolean;
+
+  constructor(seed: number) {
+    const random = new SeededRandom(seed * 7919 + 13);
+    this.random = random;
+    this.isPageCache = random.chance(0.1);
+    this.world = new BrokerWorld(seed, {
+      durability: this.isPageCache ? "page-cache" : "sync",
+      logSegmentBytes: random.pick([6_000, 20_000]),
+      tailCacheBytes: random.pick([1, 3_000, 100_000]),
+      logIndexIntervalBytes: random.pick([0, 500, 4096]),
+      recoveryPointIntervalMs: random.pick([0, 5, 1000]),
+      syncFsThreshold: random.pick([0, 3, 1000]),
+    });
+    this.history = new History(this.world.clock);
+    this.arena = new Arena(this.world, this.history, new TopicsModel(this.history), random);
+    const given = new Set<number>();
+    this.observer = new Observer(this.arena, "observer", given);
+    this.gather(given);
+    this.world.onUnexpected = (error) => {
+      this.history.check("no error without a cause", false, () => String((error as Error).stack));
+    };
+    this.slowDown();
+  }
+
+  async run(): Promise<void> {
+    await this.begin();
+    for (let lives = 1 + this.random.int(4); lives > 0; lives--) {
+      await this.live(10 + this.random.int(60));
+      await this.die(lives === 1 ? "stop" : this.pickDeath());
+      await this.start();
+      await this.lookBack();
+    }
+    await this.end();
+  }
+
+  /** Not everybody takes part in every history. */
+  private gather(given: Set<number>): void {
+    const { arena, random, actors, observer } = this;
+    const add = (times: number, ...some: Actor[]): void => {
+      const weight = random.chance(0.15) ? 0 : times;
+      for (let i = 0; i < weight; i++) actors.push(...some);
+    };
+    add(4, new PlainProducer(arena, "p1"), new PlainProducer(arena, "p2"));
+    add(4, new IdempotentProducer(arena, "i1", given), new IdempotentProducer(arena, "i2", given));
+    this.consumers.push(...["c1", "c2", "c3", "c4"].map((name) => new Consumer(arena, name)));
+    add(2, ...this.consumers);
+    const lone = new GroupModel(arena, "lone");
+    const group = new GroupModel(arena, "group");
+    this.groups.push(lone, group);
+    add(2, new Committer(arena, "committer", lone));
+    this.members.push(...[null, null, "static"].map((id, i) => new Member(arena, `m${i}`, group, id)));
+    add(3, ...this.members);
+    add(2, new Admin(arena, "admin"));
+    add(2, observer);
+    if (actors.length === 0) actors.push(observer);
+  }
+
+  /** Now and then a call of the disk takes longer. */
+  private slowDown(): void {
+    const { disk } = this.world;
+    const pause = disk.pause.bind(disk);
+    const slowness = this.random.pick([0, 0.1, 0.5]);
+    disk.pause = (maxMs) => pause(this.random.chance(slowness) ? 10 : maxMs);
+  }
+
+  private async begin(): Promise<void> {
+    const { world, arena } = this;
+    await this.start();
+    const topics = [{ name: STAYS, numPartitions: PARTITIONS, replicationFactor: 1, assignments: [], configs: [] }];
+    const created = await world.ask(CreateTopics, { topics, timeoutMs: 1000 });
+    arena.topics.created({ name: STAYS, id: created.topics[0]!.topicId, partitions: PARTITIONS }, 0);
+    await world.ask(FindCoordinator, { keyType: 0, coordinatorKeys: this.groups.map(({ id }) => id) });
+  }
+
+  /** Lets the clients do so many things. */
+  private async live(steps: number): Promise<void> {
+    const { random, actors, world } = this;
+    for (let i = 0; i < steps; i++) {
+      random.pick(actors).step();
+      if (random.chance(0.03)) this.breakDisk();
+      else if (random.chance(0.2)) this.mendDisk();
+      if (random.chance(0.5)) await this.pass(random.fraction() * 5);
+      if (random.chance(0.03)) await this.rest();
+      if (random.chance(0.01)) await this.pass(7_000); // sessions of members end
+      this.holds();
+    }
+    await world.clock.advance(0);
+  }
+
+  private async pass(ms: number): Promise<void> {
+    await this.world.clock.advance(ms);
+    this.holds();
+  }
+
+  /** Nobody does anything for a while: who still waits then has nothing to wait for. */
+  private async rest(): Promise<void> {
+    await this.pass(5);
+    for (const consumer of this.consumers) consumer.beginWatch();
+    await this.pass(400);
+    for (const consumer of this.consumers) consumer.endWatch();
+  }
+
+  private breakDisk(): void {
+    const { world, random, arena, history } = this;
+    arena.mayRefuse = true;
+    if (random.chance(0.5)) {
+      world.disk.capacityBytes = world.disk.usedBytes() + random.int(300);
+      history.note("the disk is full");
+      return;
+    }
+    history.note("writes fail now and then");
+    world.disk.fault = (operation, _path, bytes) =>
+      operation === "write" && random.chance(0.3) ? { code: "ENOSPC", written: random.int(bytes + 1) } : null;
+  }
+
+  private mendDisk(): void {
+    const { disk } = this.world;
+    disk.capacityBytes = Number.POSITIVE_INFINITY;
+    disk.fault = null;
+  }
+
+  private pickDeath(): Death {
+    // What page-cache mode acknowledges, a power cut may take.
+    if (this.isPageCache) return this.random.pick(["kill", "stop"]);
+    return this.random.pick(["power", "power", "power", "kill", "stop", "failed sync"]);
+  }
+
+  private async die(how: Death): Promise<void> {
+    const { world, arena, history } = this;
+    history.note(`-- ${how}, ${arena.unanswered.length} unanswered, ${world.disk.calls} calls`);
+    if (how === "stop") await this.stop();
+    else {
+      if (how === "failed sync") await this.failSync();
+      world.crash(how === "kill" ? "kill" : "power");
+    }
+    arena.hangUp();
+    this.mendDisk();
+    world.fatal = null;
+    arena.mayRefuse = false;
+    this.holds();
+  }
+
+  private async stop(): Promise<void> {
+    const { world, arena, history, random } = this;
+    this.mendDisk();
+    arena.mayRefuse = true;
+    const closing = world.broker.close();
+    closing.catch(() => {});
+    if (random.chance(0.2) && !this.isPageCache) {
+      // The stop itself is interrupted.
+      await world.clock.advance(random.fraction() * 12);
+      const how = random.pick(["kill", "power"] as const);
+      history.note(`-- ${how} while it stops, ${world.disk.calls} calls`);
+      world.crash(how);
+      return;
+    }
+    await world.clock.run(closing);
+    await world.clock.advance(100); // reads that were under way
+    history.check("every request ends", arena.unanswered.length === 0, () => `${arena.unanswered.join(", ")} at a stop`);
+    history.check("no file stays open", world.disk.openFiles === 0, () => `${world.disk.openFiles} after a stop`);
+    world.lives++;
+    world.clock.reset();
+  }
+
+  /** The next sync fails: the process has to end, and nobody is told that anything was written. */
+  private async failSync(): Promise<void> {
+    const { world, history, random, arena } = this;
+    let failed = false;
+    arena.mayRefuse = true;
+    world.disk.fault = (operation) => {
+      if (operation !== "fdatasync" && operation !== "fsync" && operation !== "syncfs") return null;
+      failed = true;
+      return { code: "EIO" };
+    };
+    for (let i = 0; i < 10; i++) {
+      random.pick(this.actors).step();
+      await this.world.clock.advance(random.fraction() * 5);
+    }
+    const { fatal } = world;
+    history.check("the process ends after a failed sync, and only then", !failed || fatal !== null, () => "it goes on");
+    world.fatal = null;
+  }
+
+  /** Starts the broker; now and then it dies while it starts, and is started again. */
+  private async start(): Promise<void> {
+    const { world, random, history } = this;
+    while (random.chance(0.15) && !this.isPageCache) {
+      const { config, clock, disk } = world;
+      Broker.open({ config, clock, disk, random: world.random, logger: silentLogger, onFatal() {} }).catch(() => {});
+      await clock.advance(random.fraction() * 12);
+      const how = random.pick(["kill", "power"] as const);
+      history.note(`-- ${how} while it starts, ${disk.calls} calls`);
+      world.crash(how);
+    }
+    try {
+      await world.start();
+    } catch (error) {
+      history.check("it starts on whatever it left", false, () => String((error as Error).stack));
+    }
+    history.check("it starts on whatever it left", true, () => "");
+    history.note(`-- started, ${world.disk.calls} calls`);
+    this.holds();
+  }
+
+  /** After a start: everything that was acknowledged or shown is there. */
+  private async lookBack(): Promise<void> {
+    const { arena, groups, observer } = this;
+    await this.heard((done) => observer.listTopics(done));
+    arena.topics.settle();
+    for (const topic of arena.topics.live) for (const partition of topic.partitions) await this.readAll(partition);
+    for (const group of groups) group.fetch("look back");
+    await this.pass(50);
+  }
+
+  private async readAll(partition: PartitionModel): Promise<void> {
+    const { arena, world } = this;
+    const texts: string[] = [];
+    const floor = partition.shownEnd;
+    for (let position = 0; ; ) {
+      const named = {
+        topic: "",
+        topicId: partition.topicId,
+        partitions: [{ partition: partition.index, fetchOffset: position, partitionMaxBytes: 10_000 }],
+      };
+      const request = { maxWaitMs: 0, minBytes: 0, isolationLevel: 0, topics: [named], forgottenTopicsData: [] };
+      const { responses } = await world.ask(Fetch, request, 16);
+      const answer = responses[0]!.partitions[0]!;
+      arena.checkCode(`look back at ${partition.name}`, answer.errorCode, []);
+      this.holds();
+      if (answer.errorCode !== 0) return;
+      const next = takeRecords(arena, partition, answer, position);
+      this.holds();
+      for (let offset = position; offset < next; offset++) texts.push(partition.known[offset]!);
+      if (next === position) {
+        partition.showHighWatermark(answer.highWatermark, floor);
+        arena.history.check(
+          "offsets have no gap",
+          next === answer.highWatermark,
+          () => `${partition.name} can be read up to ${next}, not ${answer.highWatermark}`,
+        );
+        break;
+      }
+      position = next;
+    }
+    partition.checkWhole(texts);
+    this.holds();
+  }
+
+  /** Moves time on until something has called back. */
+  private async heard(run: (done: () => void) => void): Promise<void> {
+    await this.world.clock.run(new Promise<void>((resolve) => run(resolve)));
+    this.holds();
+  }
+
+  /** Everybody goes home; what is left then is a leak. */
+  private async end(): Promise<void> {
+    const { world, arena, history, consumers, members } = this;
+    await this.pass(25_000);
+    for (const member of members) member.leave();
+    for (const consumer of consumers) consumer.leave();
+    await this.pass(25_000);
+    history.check("every request ends", arena.unanswered.length === 0, () => arena.unanswered.join(", "));
+    const left = kept(world, arena.topics.live);
+    history.check("nothing is kept for nobody", left.length === 0, () => left.join(", "));
+    const names = leftOver(world.disk, world.config.dataDir, arena.topics.live);
+    history.check("nothing is left in the data directory", names.length === 0, () => names.join(", "));
+    await this.die("stop");
+  }
+
+  /** What must hold at every moment. Throws what was violated, here or in a callback before. */
+  private holds(): void {
+    const { world, history, arena } = this;
+    const { fatal } = world;
+    history.check("the process ends after a failed sync, and only then", fatal === null, () =>
+      String((fatal as Error).stack ?? fatal),
+    );
+    for (const topic of arena.topics.present) {
+      for (const { topicId, index, name } of topic.partitions) {
+        const partition = world.broker.partitionById(topicId, index);
+        if (partition === undefined) continue;
+        const { highWatermark, logEndOffset, lastStableOffset, logStartOffset } = partition;
+        history.check(
+          "the high watermark lies within the log",
+          logStartOffset <= lastStableOffset && lastStableOffset <= highWatermark && highWatermark <= logEndOffset,
+          () => `${name}: ${logStartOffset} ≤ ${lastStableOffset} ≤ ${highWatermark} ≤ ${logEndOffset}`,
+        );
+      }
+    }
+    if (history.violation !== null) throw history.violation;
+  }
+}

@@ -1,0 +1,148 @@
+/** Clients that make and delete topics, and those that only look: topics, ends of logs, configs. */
+import { ErrorCode } from "../../../src/protocol/errors.ts";
+import { ListOffsets } from "../../../src/protocol/messages/02-list-offsets.ts";
+import { Metadata } from "../../../src/protocol/messages/03-metadata.ts";
+import { CreateTopics } from "../../../src/protocol/messages/19-create-topics.ts";
+import { DeleteTopics } from "../../../src/protocol/messages/20-delete-topics.ts";
+import { InitProducerId } from "../../../src/protocol/messages/22-init-producer-id.ts";
+import { DescribeCluster } from "../../../src/protocol/messages/60-describe-cluster.ts";
+import type { Actor, Arena } from "./arena.ts";
+import { GONE } from "./producers.ts";
+import type { TopicModel } from "./topics-model.ts";
+
+const TEMPORARY = ["temporary-a", "temporary-b"];
+const EARLIEST = -2;
+const LATEST = -1;
+
+/** Makes and deletes topics, sometimes two of a name at once. */
+export class Admin implements Actor {
+  readonly name: string;
+  private readonly arena: Arena;
+
+  constructor(arena: Arena, name: string) {
+    this.arena = arena;
+    this.name = name;
+  }
+
+  step(): void {
+    const { random, topics } = this.arena;
+    const name = random.pick(TEMPORARY);
+    const topic = topics.byName(name);
+    if (topic === undefined) for (let i = random.int(2); i >= 0; i--) this.create(name, 1 + random.int(3));
+    else if (random.chance(0.6)) this.delete(topic);
+    else this.create(name, 1);
+  }
+
+  private create(name: string, numPartitions: number): void {
+    const { arena } = this;
+    const { topics } = arena;
+    const wasThere = topics.byName(name);
+    const since = topics.count;
+    const request = { topics: [{ name, numPartitions, replicationFactor: 1, assignments: [], configs: [] }], timeoutMs: 1000 };
+    arena.send(`${this.name} ${name}`, CreateTopics, 7, request, (response) => {
+      if (response === null) return;
+      const { errorCode, topicId } = response.topics[0]!;
+      arena.checkCode(`${this.name} creates ${name}`, errorCode, [ErrorCode.TOPIC_ALREADY_EXISTS]);
+      if (errorCode !== 0) return;
+      const holds = wasThere === undefined || wasThere.deletionSent;
+      arena.history.check("a name is one topic's", holds, () => `${name} was made although it is ${wasThere!.id}`);
+      topics.created({ name, id: topicId, partitions: numPartitions }, since);
+    });
+  }
+
+  private delete(topic: TopicModel): void {
+    const { arena } = this;
+    topic.deletionSent = true;
+    const request = { topics: [{ name: null, topicId: topic.id }], timeoutMs: 1000 };
+    arena.send(`${this.name} ${topic.name}`, DeleteTopics, 6, request, (response) => {
+      if (response === null) return;
+      const { errorCode } = response.responses[0]!;
+      arena.checkCode(`${this.name} deletes ${topic.name}`, errorCode, GONE);
+      if (errorCode === 0) topic.gone = true;
+      else if (!arena.mayRefuse) topic.deletionSent = false; // else nobody knows
+    });
+  }
+}
+
+/** Looks at topics and logs, and takes producer ids that nobody uses. */
+export class Observer implements Actor {
+  readonly name: string;
+  private readonly arena: Arena;
+  private readonly given: Set<number>;
+
+  constructor(arena: Arena, name: string, given: Set<number>) {
+    this.arena = arena;
+    this.name = name;
+    this.given = given;
+  }
+
+  step(): void {
+    const { random, topics } = this.arena;
+    const roll = random.int(10);
+    if (roll < 4) this.listTopics();
+    else if (roll < 8 && topics.live.length > 0) this.listOffsets(random.pick(topics.live));
+    else if (roll === 8) this.takeProducerId();
+    else this.describeCluster();
+  }
+
+  /** `heard` runs when all topics are known. */
+  listTopics(heard: () => void = () => {}): void {
+    const { arena, name } = this;
+    const before = arena.topics.present;
+    const request = { topics: null, allowAutoTopicCreation: false, includeTopicAuthorizedOperations: false };
+    arena.send(name, Metadata, 12, request, (response) => {
+      if (response === null) return;
+      const found = response.topics
+        .filter(({ isInternal }) => !isInternal)
+        .map((topic) => ({ name: topic.name!, id: topic.topicId, partitions: topic.partitions.length }));
+      arena.topics.listed(found, before);
+      heard();
+    });
+  }
+
+  private listOffsets(topic: TopicModel): void {
+    const { arena, name } = this;
+    const timestamp = arena.random.pick([LATEST, EARLIEST]);
+    const floors = topic.partitions.map(({ shownEnd }) => shownEnd);
+    const partitions = topic.partitions.map(({ index }) => ({ partitionIndex: index, timestamp }));
+    const request = {
+      replicaId: -1,
+      isolationLevel: arena.random.int(2),
+      topics: [{ name: topic.name, partitions }],
+      timeoutMs: 1000,
+    };
+    arena.send(`${name} ${topic.name}`, ListOffsets, 10, request, (response) => {
+      if (response === null || topic.deletionSent) return;
+      for (const { partitionIndex, errorCode, offset } of response.topics[0]!.partitions) {
+        arena.checkCode(`${name} ${topic.name}-${partitionIndex}`, errorCode, []);
+        if (errorCode !== 0) continue;
+        const partition = topic.partitions[partitionIndex]!;
+        if (timestamp === LATEST) partition.showHighWatermark(offset, floors[partitionIndex]!);
+        else arena.history.check("offsets have no gap", offset === 0, () => `${partition.name} begins at ${offset}`);
+      }
+    });
+  }
+
+  private takeProducerId(): void {
+    const { arena, name, given } = this;
+    arena.send(name, InitProducerId, 4, { transactionalId: null, transactionTimeoutMs: 0 }, (response) => {
+      if (response === null || response.errorCode !== 0) return;
+      const { producerId } = response;
+      arena.history.check("producer ids are never used again", !given.has(producerId), () => `${producerId}`);
+      given.add(producerId);
+    });
+  }
+
+  private describeCluster(): void {
+    const { arena, name } = this;
+    arena.send(
+      name,
+      DescribeCluster,
+      1,
+      { includeClusterAuthorizedOperations: false, includeFencedBrokers: false },
+      (response) => {
+        if (response !== null) arena.checkCode(name, response.errorCode, []);
+      },
+    );
+  }
+}

@@ -1,0 +1,186 @@
+/** Clients that fetch: with a session or without, by name or by id, patient or not. */
+import { ErrorCode } from "../../../src/protocol/errors.ts";
+import { Fetch } from "../../../src/protocol/messages/01-fetch.ts";
+import { type RequestInput, type Response, ZERO_UUID } from "../../../src/protocol/schema.ts";
+import { records } from "../../../src/record/records.ts";
+import type { Actor, Arena } from "./arena.ts";
+import type { PartitionModel } from "./partition-model.ts";
+import { GONE, STAYS } from "./producers.ts";
+import type { TopicModel } from "./topics-model.ts";
+
+/** What a session is told when it is gone or its requests got lost. */
+const SESSION_ERRORS = [
+  ErrorCode.FETCH_SESSION_ID_NOT_FOUND,
+  ErrorCode.INVALID_FETCH_SESSION_EPOCH,
+  ErrorCode.FETCH_SESSION_TOPIC_ID_ERROR,
+];
+
+export type FetchedPartition = Response<typeof Fetch>["responses"][number]["partitions"][number];
+
+/** The records of an answer from `from` on, handed to the model; the offset behind the last. */
+export function takeRecords(arena: Arena, partition: PartitionModel, answer: FetchedPartition, from: number): number {
+  const { history } = arena;
+  const bytes = answer.records!;
+  let next = from;
+  for (let at = 0; at < bytes.length; at += 12 + bytes.readInt32BE(at + 8)) {
+    for (const { offset, value } of records(bytes, at, { maxBytes: 1_000_000 })) {
+      if (offset < from) continue; // the batch began before
+      history.check("offsets have no gap", offset === next, () => `${partition.name}: ${offset} where ${next} is expected`);
+      history.check(
+        "readers stay below the high watermark",
+        offset < answer.highWatermark,
+        () => `${partition.name}: ${offset}, ${answer.highWatermark}`,
+      );
+      partition.read(offset, String(value));
+      next = offset + 1;
+    }
+  }
+  return next;
+}
+
+export class Consumer implements Actor {
+  readonly name: string;
+  private readonly arena: Arena;
+  private readonly byId: boolean;
+  private readonly usesSession: boolean;
+  private readonly minBytes: number;
+  private readonly maxBytes: number;
+  private readonly partitionMaxBytes: number;
+  private topic: TopicModel | null = null;
+  private positions: number[] = [];
+  private moved = new Set<number>();
+  private session: [id: number, epoch: number] = [0, -1];
+  private isWaiting = false;
+  private isClosing = false;
+  /** Fetches so far. */
+  private turn = 0;
+  private watched: { turn: number; ends: number[] } | null = null;
+
+  constructor(arena: Arena, name: string) {
+    const { random } = arena;
+    this.arena = arena;
+    this.name = name;
+    this.byId = random.chance(0.5);
+    this.usesSession = random.chance(0.6);
+    this.minBytes = random.pick([1, 1, 1, 400]);
+    this.maxBytes = random.pick([1, 1000, 100_000]);
+    this.partitionMaxBytes = random.pick([1, 500, 100_000]);
+  }
+
+  step(): void {
+    if (this.isWaiting) return;
+    if (this.topic === null || this.topic.deletionSent || this.arena.random.chance(0.02)) this.follow();
+    if (this.topic !== null) this.fetch(this.topic);
+  }
+
+  /** Ends the session, so that nothing of it is left. */
+  leave(): void {
+    const { topic } = this;
+    if (this.isWaiting || topic === null || this.session[0] === 0) return;
+    this.isClosing = true;
+    this.session = [this.session[0], -1];
+    this.fetch(topic);
+  }
+
+  /** Remembers what there is to be read now, if it waits for that. */
+  beginWatch(): void {
+    this.watched = this.isWaiting && this.minBytes === 1 ? { turn: this.turn, ends: this.ends() } : null;
+  }
+
+  /** Time has passed: a fetch that still waits had nothing to be answered with. */
+  endWatch(): void {
+    const { watched } = this;
+    if (watched === null || !this.isWaiting || watched.turn !== this.turn || this.topic!.deletionSent) return;
+    watched.ends.forEach((end, index) => {
+      this.arena.history.check(
+        "no fetch sleeps while there is what it waits for",
+        end <= this.positions[index]!,
+        () => `${this.name} sleeps at ${this.topic!.name}-${index}@${this.positions[index]}; the high watermark is ${end}`,
+      );
+    });
+  }
+
+  private ends(): number[] {
+    return this.topic!.partitions.map(
+      ({ topicId, index }) => this.arena.world.broker.partitionById(topicId, index)?.highWatermark ?? 0,
+    );
+  }
+
+  private follow(): void {
+    const { random, topics } = this.arena;
+    const choices = topics.live.filter(({ name }) => this.byId || name === STAYS);
+    this.topic = choices.length === 0 ? null : random.pick(choices);
+    this.positions = this.topic?.partitions.map(({ shownEnd }) => (random.chance(0.5) ? 0 : random.int(shownEnd + 1))) ?? [];
+    this.renew();
+  }
+
+  private renew(): void {
+    this.session = this.usesSession ? [0, 0] : [0, -1];
+    this.moved.clear();
+  }
+
+  private fetch(topic: TopicModel): void {
+    const { arena, name } = this;
+    const floors = topic.partitions.map(({ shownEnd }) => shownEnd);
+    this.isWaiting = true;
+    this.turn++;
+    arena.send(`${name} ${topic.name}@${this.positions.join()}`, Fetch, this.byId ? 16 : 12, this.request(topic), (response) => {
+      this.isWaiting = false;
+      if (response === null) this.renew();
+      else this.take(response, topic, floors);
+    });
+  }
+
+  private request(topic: TopicModel): RequestInput<typeof Fetch> {
+    const { session, byId, moved, positions } = this;
+    const isFull = session[1] <= 0;
+    const partitions = topic.partitions
+      .filter(({ index }) => !this.isClosing && (isFull || moved.has(index)))
+      .map(({ index }) => ({
+        partition: index,
+        fetchOffset: positions[index]!,
+        partitionMaxBytes: this.partitionMaxBytes,
+        currentLeaderEpoch: 0,
+        lastFetchedEpoch: -1,
+      }));
+    moved.clear();
+    const named = { topic: byId ? "" : topic.name, topicId: byId ? topic.id : ZERO_UUID, partitions };
+    return {
+      maxWaitMs: this.isClosing ? 0 : 20_000,
+      minBytes: this.minBytes,
+      maxBytes: this.maxBytes,
+      isolationLevel: this.arena.random.int(2),
+      sessionId: session[0],
+      sessionEpoch: session[1],
+      topics: partitions.length === 0 ? [] : [named],
+      forgottenTopicsData: [],
+    };
+  }
+
+  private take(response: Response<typeof Fetch>, topic: TopicModel, floors: readonly number[]): void {
+    const { arena, name } = this;
+    if (this.isClosing) {
+      this.topic = null;
+      this.isClosing = false;
+      return;
+    }
+    if (response.errorCode !== 0) {
+      arena.checkCode(name, response.errorCode, SESSION_ERRORS);
+      this.renew();
+      return;
+    }
+    for (const answer of response.responses.flatMap(({ partitions }) => partitions)) {
+      const index = answer.partitionIndex;
+      arena.checkCode(`${name} ${topic.name}-${index}`, answer.errorCode, topic.deletionSent ? GONE : []);
+      if (answer.errorCode !== 0) continue;
+      const partition = topic.partitions[index]!;
+      partition.showHighWatermark(answer.highWatermark, floors[index]!);
+      const next = takeRecords(arena, partition, answer, this.positions[index]!);
+      if (next === this.positions[index]) continue;
+      this.positions[index] = next;
+      this.moved.add(index);
+    }
+    if (this.usesSession)
+      this.session = [response.sessionId, response.sessionId === 0 ? 0 : this.session[1] <= 0 ? 1 : this.session[1] + 1];
+  }
+}
