@@ -142,7 +142,7 @@ export function validateClientBatch(received: Buffer | null, rules: BatchRules):
   checkHeader(batch, rules);
   const count = recordCount(batch, 0);
   const body = recordBytes(batch, 0, rules.maxDecompressedBytes);
-  const skimmed = skimRecords(body, 0, body.length, count);
+  const skimmed = skimAndForget(body, batch, count);
   const times = recordTimes(batch, skimmed);
   if (mayHaveRecordErrors(batch, skimmed, times, rules)) throwRecordErrors(batch, rules);
   if (!skimmed.isContiguous) throw invalidRecord(`Record offsets within the batch are not incremental${where(rules)}`);
@@ -167,6 +167,19 @@ export function validateClientBatch(received: Buffer | null, rules: BatchRules):
     isTransactional: isTransactional(batch, 0),
     isControl: false,
   };
+}
+
+/**
+ * Walks the records. What was unpacked for it is freed at once: the runtime would not get round to it within one request, and a
+ * request of a few MiB can hold hundreds of batches that unpack to the bound each.
+ */
+function skimAndForget(body: Buffer, batch: Buffer, count: number): Skimmed {
+  try {
+    return skimRecords(body, 0, body.length, count);
+  } finally {
+    const { buffer } = body;
+    if (buffer !== batch.buffer && buffer.byteLength === body.length && buffer instanceof ArrayBuffer) buffer.transfer(0);
+  }
 }
 
 const where = (rules: BatchRules): string =>
