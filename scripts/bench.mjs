@@ -21,7 +21,7 @@ import { allRows, groups } from "./bench/rows.mjs";
 
 const MIB = 2 ** 20;
 const SIZES = {
-  peerWarmupMs: 8000,
+  peerWarmupMs: 20_000,
   warmupMs: 1000,
   durationMs: 4000,
   volumeBytes: 1536 * MIB,

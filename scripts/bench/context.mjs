@@ -10,6 +10,9 @@ import { median } from "./statistics.mjs";
 
 const SAMPLE_MS = 250;
 const REMOVAL_MS = 20_000;
+const SETTLE_MS = 20_000;
+/** From so many partitions on, making a topic keeps a broker busy for a while. */
+const MANY_PARTITIONS = 100;
 
 /** Runs a client to its end and gives what it printed; throws with its errors. */
 function runClient(command, args, env = process.env) {
@@ -43,7 +46,23 @@ export class Context {
     if (this.peer.name !== "c") await createTopic(this.peer.port, name, partitions);
     if (!isKept) this.topics.push(name);
     this.partitions = partitions;
+    if (partitions >= MANY_PARTITIONS) {
+      await this.load(name, { warmupMs: 1, durationMs: 1 }); // writes to each of them
+      await this.untilIdle();
+    }
     return name;
+  }
+
+  /** Waits until the broker does next to nothing: what it does behind a new topic (Kafka: checkpoints of each partition) is done. */
+  async untilIdle() {
+    const cpuS = () => this.peer.cpu().userS + this.peer.cpu().systemS;
+    let before = cpuS();
+    for (const untilMs = Date.now() + SETTLE_MS; Date.now() < untilMs; ) {
+      await sleep(500);
+      const now = cpuS();
+      if (now - before < 0.05) return;
+      before = now;
+    }
   }
 
   /** A topic with records in it: `fillBytes`, or what a tool reads. Kept as long as rows want the same one. */
