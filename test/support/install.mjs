@@ -50,6 +50,7 @@ const debian = {
   maven: () => said("mvn", ["-v"]) !== "",
   "golang-go": () => said("go", ["version"]) !== "",
   kcat: () => said("kcat", ["-V"]) !== "",
+  strace: () => process.getuid() !== 0 || said("strace", ["-V"]) !== "", // one torture wants it, and is skipped without
   "python3-confluent-kafka": () => said("/usr/bin/python3", ["-c", "import confluent_kafka; print(1)"]) !== "",
 };
 

@@ -72,6 +72,11 @@ export class Target {
     return this.#child?.pid ?? -1;
   }
 
+  /** The exit code of the process, once it has ended by itself or by a stop or kill. */
+  get ended(): Promise<number> {
+    return this.#child?.exited ?? Promise.reject(new Error("the broker is not running"));
+  }
+
   /** Everything that the broker has printed, over all its starts. */
   log(): string {
     try {

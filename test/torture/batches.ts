@@ -45,7 +45,7 @@ export function batchOf(values: Buffer[], producer: Producer, sequence: number, 
 /** A batch around bytes that may be anything, with a CRC that holds. */
 export function sealBatch(body: Buffer, count: number, producer: Producer, sequence: number, attributes = 0): Buffer {
   const now = Date.now();
-  const head = [int16(attributes), int32(count - 1), int64(now), int64(now), int64(producer.id), int16(producer.epoch)];
+  const head = [int16(attributes), int32((count - 1) | 0), int64(now), int64(now), int64(producer.id), int16(producer.epoch)];
   const sealed = Buffer.concat([...head, int32(sequence), int32(count), body]);
   const crc = Buffer.alloc(4);
   crc.writeUInt32BE(fastCrc32c(sealed));

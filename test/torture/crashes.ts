@@ -101,14 +101,14 @@ export const torn: Torture = {
 
 export const power: Torture = {
   name: "power",
-  cycles: { bounded: 4, endless: 20 },
+  cycles: { bounded: 4, endless: 12 },
   missing: async () => ((await canMountLoop()) ? null : needsRoot),
   async run(run) {
     const disk = await LoopDisk.create(512);
     run.cleanUp(() => disk.destroy());
     const scene = await Scene.open(run, 120, {
       dataDir: join(disk.path, "data"),
-      settings: { "log.segment.bytes": "20480", "log.roll.ms": "150" },
+      settings: { "log.segment.bytes": "20480", "log.roll.ms": "700" },
     });
     return cycles(run, scene, async () => {
       await sleep(run.random.int(150));
