@@ -6,7 +6,7 @@
 import { copyFileSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { sleep } from "../support/until.ts";
-import { Unacceptable } from "./batches.ts";
+import { batchOf, noProducer, Unacceptable } from "./batches.ts";
 import { Client, Disconnected, Refused } from "./client.ts";
 import { checkPartition, Violation } from "./load.ts";
 import { goesOn, type Run, Scene, type Torture } from "./torture.ts";
@@ -97,6 +97,21 @@ async function compare({ scene, partitions, truth }: Expected, hurt: Set<number>
   return missing;
 }
 
+/** Partitions that are whole go on where they were. */
+async function writeOn({ scene, partitions, truth }: Expected, hurt: Set<number>, what: string): Promise<void> {
+  const client = await Client.open(scene.target.port);
+  for (let p = 0; p < partitions; p++) {
+    if (hurt.has(p)) continue;
+    const batch = batchOf([Buffer.from("on")], noProducer, -1);
+    const answer = (await client.produce(scene.topic, new Map([[p, batch]]))).get(p);
+    if (answer?.code !== 0 || answer.baseOffset !== truth[p]!.length)
+      throw new Violation(
+        `${what}: partition ${p}, which is whole, took a record as ${JSON.stringify(answer)}, not at ${truth[p]!.length}`,
+      );
+  }
+  client.close();
+}
+
 export const damaged: Torture = {
   name: "damage",
   cycles: { bounded: 8, endless: 60 },
@@ -140,6 +155,7 @@ export const damaged: Torture = {
         continue;
       }
       missing += await compare({ scene, partitions, truth }, hurt, what);
+      await writeOn({ scene, partitions, truth }, hurt, what);
       await scene.target.kill();
     }
     return `${done} damages, ${refusals} starts refused, ${missing} records unreadable, none changed`;
