@@ -155,8 +155,8 @@ export class Broker {
     return this.configs.get(topicId)!;
   }
 
-  /** What a produced batch for this partition is held against. */
-  batchRules(partition: Partition, produceVersion: number): BatchRules {
+  /** What a produced batch for this partition is held against; `unpacking` is shared by the batches of a request. */
+  batchRules(partition: Partition, produceVersion: number, unpacking?: { leftBytes: number }): BatchRules {
     const config = this.topicConfig(partition.topicId);
     return {
       maxMessageBytes: config.maxMessageBytes,
@@ -168,6 +168,7 @@ export class Broker {
       compacted: config.cleanupPolicy.includes("compact"),
       produceVersion,
       maxDecompressedBytes: this.config.maxDecompressedBytes,
+      unpacking,
       topicPartition: partition.log.name,
     };
   }

@@ -181,6 +181,12 @@ export const serverOptions = {
     64 * MIB,
     "A compressed batch that unpacks to more is refused.",
   ),
+  maxDecompressedRequestBytes: option(
+    "log.max_decompressed_request_bytes",
+    bytes(1024),
+    512 * MIB,
+    "The compressed batches of one request that unpack to more together are refused, from the one on that passes it.",
+  ),
 
   // [defaults]
   numPartitions: option(

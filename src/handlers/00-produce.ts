@@ -47,13 +47,14 @@ export const produce = handler<typeof Produce>({
     const { acks, transactionalId, topicData } = call.request;
     if (transactionalId === null && topicData.some(hasTransactionalBatch))
       throw new KafkaError("TRANSACTIONAL_ID_AUTHORIZATION_FAILED");
+    const unpacking = { leftBytes: call.broker.config.maxDecompressedRequestBytes };
     let unanswered = 1;
     const responses = topicData.map((topic) => ({
       name: topic.name,
       topicId: topic.topicId,
       partitionResponses: topic.partitionData.map((data) => {
         const answer = failure(data.index, 0);
-        const partition = append(call, topic, data, answer);
+        const partition = append(call, topic, data, unpacking, answer);
         data.records = null; // it is the log's, and its cache's to forget
         if (partition === null || acks === 0) return answer;
         unanswered++;
@@ -85,7 +86,13 @@ const hasTransactionalBatch = ({ partitionData }: TopicData): boolean =>
   );
 
 /** Appends one partition's batch; writes what came of it into `answer`. Null if nothing was appended. */
-function append(call: ProduceCall, topic: TopicData, data: PartitionData, answer: PartitionAnswer): Partition | null {
+function append(
+  call: ProduceCall,
+  topic: TopicData,
+  data: PartitionData,
+  unpacking: { leftBytes: number },
+  answer: PartitionAnswer,
+): Partition | null {
   const { broker } = call;
   const partition = findPartition(call, topic, data.index);
   if (partition instanceof KafkaError) {
@@ -93,7 +100,7 @@ function append(call: ProduceCall, topic: TopicData, data: PartitionData, answer
     return null;
   }
   try {
-    const batch = validateClientBatch(data.records, broker.batchRules(partition, call.version));
+    const batch = validateClientBatch(data.records, broker.batchRules(partition, call.version, unpacking));
     if (batch.isTransactional) throw new KafkaError("INVALID_PRODUCER_ID_MAPPING");
     const appended = partition.append(batch);
     answer.baseOffset = appended.baseOffset;

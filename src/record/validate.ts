@@ -68,6 +68,8 @@ export interface BatchRules {
   produceVersion: number;
   /** Bound on what a compressed batch may come to. */
   maxDecompressedBytes: number;
+  /** What the batches of one request may still come to together; each takes its share. Without it there is no such bound. */
+  unpacking?: { leftBytes: number } | undefined;
   /** For messages: "topic-0". */
   topicPartition?: string;
 }
@@ -141,7 +143,7 @@ export function validateClientBatch(received: Buffer | null, rules: BatchRules):
   checkEnvelope(batch, rules);
   checkHeader(batch, rules);
   const count = recordCount(batch, 0);
-  const body = recordBytes(batch, 0, rules.maxDecompressedBytes);
+  const body = unpack(batch, rules);
   const skimmed = skimAndForget(body, batch, count);
   const times = recordTimes(batch, skimmed);
   if (mayHaveRecordErrors(batch, skimmed, times, rules)) throwRecordErrors(batch, rules);
@@ -167,6 +169,18 @@ export function validateClientBatch(received: Buffer | null, rules: BatchRules):
     isTransactional: isTransactional(batch, 0),
     isControl: false,
   };
+}
+
+/** The records' bytes, within what the batch and its request may come to. Throws MESSAGE_TOO_LARGE. */
+function unpack(batch: Buffer, rules: BatchRules): Buffer {
+  const { unpacking, maxDecompressedBytes } = rules;
+  if (unpacking === undefined || compressionType(batch, 0) === Codec.none) return recordBytes(batch, 0, maxDecompressedBytes);
+  const maxBytes = Math.min(maxDecompressedBytes, unpacking.leftBytes);
+  if (maxBytes < 1) throw new KafkaError("MESSAGE_TOO_LARGE", "The compressed batches of the request unpack to too much");
+  unpacking.leftBytes -= maxBytes; // all of it, should it turn out to be damaged or too large
+  const body = recordBytes(batch, 0, maxBytes);
+  unpacking.leftBytes += maxBytes - body.length;
+  return body;
 }
 
 /**

@@ -8,6 +8,7 @@ import { DeleteTopics } from "../../src/protocol/messages/20-delete-topics.ts";
 import { InitProducerId } from "../../src/protocol/messages/22-init-producer-id.ts";
 import { OffsetForLeaderEpoch } from "../../src/protocol/messages/23-offset-for-leader-epoch.ts";
 import { ZERO_UUID } from "../../src/protocol/schema.ts";
+import { buildBatch } from "../../src/record/records.ts";
 import { BrokerWorld } from "./broker-world.ts";
 import {
   batchOf,
@@ -68,6 +69,28 @@ describe("produce", () => {
       topicData: [{ topicId: `${"x".repeat(21)}A`, partitionData: [{ index: 0, records: null }] }],
     };
     expect(resultOf(await world.ask(Produce, unknownId, 13)).errorCode).toBe(100);
+  });
+
+  test("bounds what the batches of one request unpack to together", async () => {
+    const world = new BrokerWorld(1, { maxDecompressedRequestBytes: 25_000 });
+    await world.start();
+    await create(world, 3);
+    const zeros = (): Buffer =>
+      buildBatch({
+        records: [{ key: null, value: Buffer.alloc(10_000), timestampMs: world.clock.nowMs() }],
+        compression: "gzip",
+      });
+    const partitionData = [0, 1, 2].map((index) => ({ index, records: zeros() }));
+    const codesOf = async (data: typeof partitionData) =>
+      (
+        await world.ask(
+          Produce,
+          { acks: -1, timeoutMs: 1000, topicData: [{ name: TOPIC, topicId: ZERO_UUID, partitionData: data }] },
+          12,
+        )
+      ).responses[0]!.partitionResponses.map(({ errorCode }) => errorCode);
+    expect(await codesOf(partitionData)).toEqual([0, 0, ErrorCode.MESSAGE_TOO_LARGE]);
+    expect(await codesOf([{ index: 2, records: zeros() }])).toEqual([0]);
   });
 
   test("with acks=0 is silent, and closes the connection on an error", async () => {
