@@ -116,7 +116,7 @@ export const serverOptions = {
   maxRequestItems: option(
     "server.max_request_items",
     integer(1, INT_MAX),
-    100_000,
+    40_000,
     "How many array elements one request may hold in all. A connection that sends more is closed.",
   ),
   queuedRequestsPerConnection: option(
