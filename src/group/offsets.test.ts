@@ -86,6 +86,12 @@ describe("committing", () => {
     expect(s.log[0]).toMatchObject({ value: { committedMs: WALL_AT_ZERO_MS, expiresMs: WALL_AT_ZERO_MS + 5000 } });
   });
 
+  test.each([2 ** 53, 2 ** 63])("keeps a retention of %d ms as long as a record can say", (retentionMs) => {
+    const s = new Scenario();
+    s.commit("A", [{ offset: 1 }], { ...noMember, retentionMs });
+    expect(s.log[0]).toMatchObject({ value: { expiresMs: 2 ** 53 - 1 } });
+  });
+
   test("that cannot be written changes nothing", () => {
     const s = Scenario.stable(["A"]);
     s.commit("A", [{ offset: 1 }]);

@@ -95,7 +95,8 @@ export function commit(turn: Turn, group: Group | undefined, offsets: Offsets, c
 
 function committed(turn: Turn, command: CommitCommand, item: CommitItem): CommittedOffset {
   const { offset, leaderEpoch, topicId } = item;
-  const expiresMs = command.retentionMs === -1 ? -1 : turn.wallMs + command.retentionMs;
+  const { retentionMs } = command;
+  const expiresMs = retentionMs === -1 ? -1 : Math.min(turn.wallMs + retentionMs, Number.MAX_SAFE_INTEGER); // what a record can hold
   return { offset, leaderEpoch, metadata: item.metadata ?? "", committedMs: turn.wallMs, expiresMs, topicId };
 }
 
