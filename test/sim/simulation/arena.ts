@@ -24,6 +24,8 @@ export class Arena {
   readonly random: SeededRandom;
   /** Writes fail or have failed in this life of the broker, or it is stopping: then it may refuse what it is asked. */
   mayRefuse = false;
+  /** Fetch sessions of this life that clients forgot without a word: the broker keeps them for a while. */
+  abandonedSessions = 0;
   private readonly open = new Set<OpenRequest>();
 
   constructor(world: BrokerWorld, history: History, topics: TopicsModel, random: SeededRandom) {

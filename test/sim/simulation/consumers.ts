@@ -54,7 +54,7 @@ export class Consumer implements Actor {
   private isClosing = false;
   /** Fetches so far. */
   private turn = 0;
-  private watched: { turn: number; ends: number[] } | null = null;
+  private watched: { turn: number; bytes: number } | null = null;
 
   constructor(arena: Arena, name: string) {
     const { random } = arena;
@@ -84,26 +84,31 @@ export class Consumer implements Actor {
 
   /** Remembers what there is to be read now, if it waits for that. */
   beginWatch(): void {
-    this.watched = this.isWaiting && this.minBytes === 1 ? { turn: this.turn, ends: this.ends() } : null;
+    this.watched = this.isWaiting ? { turn: this.turn, bytes: this.readableBytes() } : null;
   }
 
-  /** Time has passed: a fetch that still waits had nothing to be answered with. */
+  /** Time has passed: a fetch that still waits had not enough to be answered with. */
   endWatch(): void {
     const { watched } = this;
     if (watched === null || !this.isWaiting || watched.turn !== this.turn || this.topic!.deletionSent) return;
-    watched.ends.forEach((end, index) => {
-      this.arena.history.check(
-        "no fetch sleeps while there is what it waits for",
-        end <= this.positions[index]!,
-        () => `${this.name} sleeps at ${this.topic!.name}-${index}@${this.positions[index]}; the high watermark is ${end}`,
-      );
-    });
+    this.arena.history.check(
+      "no fetch sleeps while there is what it waits for",
+      watched.bytes < Math.min(this.minBytes, this.maxBytes),
+      () =>
+        `${this.name} sleeps at ${this.topic!.name}@${this.positions.join()}; ${watched.bytes} bytes of ${this.minBytes} are there`,
+    );
   }
 
-  private ends(): number[] {
-    return this.topic!.partitions.map(
-      ({ topicId, index }) => this.arena.world.broker.partitionById(topicId, index)?.highWatermark ?? 0,
-    );
+  /** What counts for its fetch, at least: a record's value is less than its batch. */
+  private readableBytes(): number {
+    let bytes = 0;
+    for (const { topicId, index, known } of this.topic!.partitions) {
+      const end = this.arena.world.broker.partitionById(topicId, index)?.highWatermark ?? 0;
+      const texts = known.slice(this.positions[index]!, end);
+      const length = texts.reduce((sum, text) => sum + (text?.length ?? 0), 0);
+      bytes += Math.min(this.partitionMaxBytes, end > this.positions[index]! ? Math.max(1, length) : 0);
+    }
+    return bytes;
   }
 
   private follow(): void {
@@ -115,6 +120,7 @@ export class Consumer implements Actor {
   }
 
   private renew(): void {
+    if (this.session[0] !== 0) this.arena.abandonedSessions++;
     this.session = this.usesSession ? [0, 0] : [0, -1];
     this.moved.clear();
   }
