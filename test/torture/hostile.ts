@@ -84,12 +84,6 @@ export const fuzz: Torture = {
   },
 };
 
-/** What cost more than the 8 MiB when this was written: objects of many small items, which are counted by server.max_request_items. */
-const knownMib = new Map([
-  ["produce of 90,000 partitions", 40],
-  ["names of groups", 24],
-]);
-
 /** Frames of a mebibyte, 16 of a kind at once: each may cost 8 MiB. What unpacks may cost its bound twice beside that, one at a time. */
 export const large: Torture = {
   name: "large",
@@ -111,12 +105,16 @@ export const large: Torture = {
     await send(frames.find(([name]) => name === "a mebibyte of one record")![1], side); // the tail cache fills, code is compiled
     for (let done = 0; goesOn(run, done); done++) {
       for (const [name, frame] of frames) {
-        await sleep(100);
-        forgetPeak(target.pid);
-        const beforeBytes = memoryOf(target.pid, "VmHWM");
-        await send(frame, side);
-        const costMib = (memoryOf(target.pid, "VmHWM") - beforeBytes) / side / MIB;
-        const allowedMib = (knownMib.get(name) ?? 8) * Math.max(1, frame.length / MIB);
+        const allowedMib = 8 * Math.max(1, frame.length / MIB);
+        let costMib = Number.POSITIVE_INFINITY;
+        // What others left for the collector counts too: what is beyond five times is beyond.
+        for (let n = 0; n < 5 && costMib > allowedMib; n++) {
+          await sleep(100);
+          forgetPeak(target.pid);
+          const beforeBytes = memoryOf(target.pid, "VmHWM");
+          await send(frame, side);
+          costMib = (memoryOf(target.pid, "VmHWM") - beforeBytes) / side / MIB;
+        }
         costs.push(`${costMib.toFixed(1)} ${name}`);
         if (costMib > allowedMib) beyond.push(costs.at(-1)!);
       }
