@@ -7,14 +7,14 @@
 //
 // The table goes to standard output; table, JSON and chart into bench-results/. src/README.md describes the rows.
 
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { sleep } from "./bench/admin.mjs";
 import { chart } from "./bench/chart.mjs";
 import { Context } from "./bench/context.mjs";
 import { environment, installBenchNeeds, root } from "./bench/needs.mjs";
-import { dataRoot, Peer, peerNames, peerTitle } from "./bench/peers.mjs";
+import { Peer, peerNames, peerTitle } from "./bench/peers.mjs";
 import { profile } from "./bench/profile.mjs";
 import { advantages, markdown } from "./bench/report.mjs";
 import { allRows, groups } from "./bench/rows.mjs";
@@ -161,7 +161,6 @@ let onInterrupt = () => {};
 for (const signal of ["SIGINT", "SIGTERM"])
   process.on(signal, () => {
     onInterrupt();
-    rmSync(dataRoot, { recursive: true, force: true });
     process.exit(130);
   });
 try {
@@ -169,6 +168,4 @@ try {
 } catch (error) {
   console.error(`bench: ${error.message}`);
   process.exitCode = 1;
-} finally {
-  rmSync(dataRoot, { recursive: true, force: true });
 }

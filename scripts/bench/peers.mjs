@@ -10,7 +10,7 @@ import { answers, sleep } from "./admin.mjs";
 import { binary, kafkaLibs, kafkaSupport, program, scratch } from "./needs.mjs";
 
 /** Where the brokers of this process keep their data. */
-export const dataRoot = join(scratch, "data", String(process.pid));
+const dataRoot = join(scratch, "data", String(process.pid));
 
 /** JVM options of Kafka's own start script; only the heap is ours. */
 const KAFKA_JVM = [
@@ -92,9 +92,16 @@ export const peerNames = Object.keys(KINDS);
 export const peerTitle = (name) => KINDS[name].title;
 
 const started = new Set();
-process.on("exit", () => {
+/** Kills what runs and removes the data: for the end of the process, however it comes. */
+function abandonAll() {
   for (const peer of started) peer.abandon();
-});
+  try {
+    rmSync(dataRoot, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }); // who was killed may still be writing
+  } catch (error) {
+    console.error(`bench: ${dataRoot} is left over: ${error.message}`);
+  }
+}
+process.on("exit", abandonAll);
 
 /** One broker. start, stop and kill can be repeated: the directory stays until destroy. */
 export class Peer {
