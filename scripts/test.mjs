@@ -20,7 +20,7 @@ const parts = {
   house: { minutes: 1, path: "test/house.test.ts", testTimeoutMs: 20_000 },
   unit: { minutes: 3, path: "src", testTimeoutMs: 20_000 },
   golden: { minutes: 2, path: "test/golden", testTimeoutMs: 30_000 },
-  sim: { minutes: 3, path: "test/sim", testTimeoutMs: 60_000 },
+  sim: { minutes: 6, path: "test/sim", testTimeoutMs: 60_000 },
   // Its files mostly wait (for timeouts of sessions, for JVMs to start): two at a time.
   e2e: { minutes: 9, path: "test/e2e", testTimeoutMs: 120_000, filePerProcess: true, lanes: 2, needs: true },
   torture: { minutes: 4, path: "test/torture", testTimeoutMs: 60_000, needs: true },

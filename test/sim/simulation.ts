@@ -116,12 +116,15 @@ class Simulation {
     if (actors.length === 0) actors.push(observer);
   }
 
-  /** Now and then a call of the disk takes longer. */
+  /** Now and then a call of the disk takes longer, and more or fewer pages are in memory. */
   private slowDown(): void {
-    const { disk } = this.world;
+    const { disk, random: itsOwn } = this.world;
     const pause = disk.pause.bind(disk);
     const slowness = this.random.pick([0, 0.1, 0.5]);
-    disk.pause = (maxMs) => pause(this.random.chance(slowness) ? 10 : maxMs);
+    const slownessOfReads = this.random.pick([0, 0.5, 1]);
+    const heat = this.random.pick([0, 0.5, 1]);
+    disk.pause = (maxMs) => pause(itsOwn.chance(maxMs < 1 ? slownessOfReads : slowness) ? 10 : maxMs);
+    disk.isHot = () => itsOwn.chance(heat);
   }
 
   private async begin(): Promise<void> {

@@ -62,7 +62,7 @@ export class Consumer implements Actor {
     this.name = name;
     this.byId = random.chance(0.5);
     this.usesSession = random.chance(0.6);
-    this.minBytes = random.pick([1, 1, 1, 400]);
+    this.minBytes = random.pick([1, 1, 200, 1000]);
     this.maxBytes = random.pick([1, 1000, 100_000]);
     this.partitionMaxBytes = random.pick([1, 500, 100_000]);
   }
