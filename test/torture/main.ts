@@ -2,7 +2,7 @@
 
 import { SeededRandom } from "../sim/seeded-random.ts";
 import { tortures } from "./list.ts";
-import { perform } from "./perform.ts";
+import { cleanUpOnSignals, perform } from "./perform.ts";
 import type { Torture } from "./torture.ts";
 
 function usage(fault: string): never {
@@ -31,6 +31,7 @@ function parse(): { minutes: number; chosen: Torture[]; seed: number | null; cyc
 }
 
 const { minutes, chosen, seed, cycles } = parse();
+cleanUpOnSignals();
 const endMs = Date.now() + minutes * 60_000;
 const firstSeed = seed ?? Date.now() % 1_000_000_000;
 const able: Torture[] = [];
