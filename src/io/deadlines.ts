@@ -80,7 +80,9 @@ export class Deadlines {
     this.timerAtMs = Number.POSITIVE_INFINITY;
     const now = this.clock.monotonicMs();
     while (this.heap.length > 0 && this.heap[0]!.atMs <= now) {
-      const { run } = this.pop();
+      const entry = this.pop();
+      const { run } = entry;
+      entry.run = null; // a late cancel has nothing to forget
       if (run === null) this.cancelled--;
       else run();
     }
