@@ -16,7 +16,6 @@ import { bootstrap } from "../metadata/bootstrap.ts";
 import { openEmbeddedStore } from "../metadata/embedded-store.ts";
 import { MetadataImage, type PartitionImage, type TopicImage } from "../metadata/image.ts";
 import type { MetadataStore } from "../metadata/store.ts";
-import { isInternalTopic } from "../metadata/topic-name.ts";
 import { KafkaError } from "../protocol/errors.ts";
 import type { BatchRules } from "../record/validate.ts";
 import { FetchSessions } from "./fetch-sessions.ts";
@@ -145,10 +144,6 @@ export class Broker {
 
   partitionById(topicId: string, index: number): Partition | undefined {
     return this.byId.get(topicId)?.[index];
-  }
-
-  isInternal(topic: string): boolean {
-    return isInternalTopic(topic);
   }
 
   topicConfig(topicId: string): TopicConfig {

@@ -7,6 +7,7 @@
 import { assert } from "../base/assert.ts";
 import type { Logger } from "../base/logger.ts";
 import type { Effects, Machine } from "../base/machine.ts";
+import { oneBuffer } from "../bytes/chunks.ts";
 import type { Clock } from "../io/clock.ts";
 import type { Deadline, Deadlines } from "../io/deadlines.ts";
 import type { LogRead, ReadLimits } from "../log/log.ts";
@@ -335,9 +336,3 @@ const TOLD_AS: Partial<Record<ErrorName, ErrorName>> = {
   RECORD_LIST_TOO_LARGE: "UNKNOWN_SERVER_ERROR",
   INVALID_FETCH_SIZE: "UNKNOWN_SERVER_ERROR",
 };
-
-function oneBuffer(chunks: readonly Uint8Array[]): Buffer {
-  if (chunks.length !== 1) return Buffer.concat(chunks);
-  const [only] = chunks as [Uint8Array];
-  return Buffer.from(only.buffer, only.byteOffset, only.byteLength);
-}

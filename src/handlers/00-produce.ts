@@ -9,6 +9,7 @@
  */
 import type { Broker } from "../broker/broker.ts";
 import type { Partition } from "../broker/partition.ts";
+import { isInternalTopic } from "../metadata/topic-name.ts";
 import { type ErrorName, KafkaError } from "../protocol/errors.ts";
 import { Produce } from "../protocol/messages/00-produce.ts";
 import { BATCH_HEADER_BYTES, isTransactional, MAGIC, magic } from "../record/batch.ts";
@@ -120,7 +121,7 @@ function findPartition(call: ProduceCall, topic: TopicData, index: number): Part
   if (partition === undefined) return missing(broker, topic, version);
   const { acks } = call.request;
   if (acks !== -1 && acks !== 0 && acks !== 1) return new KafkaError("INVALID_REQUIRED_ACKS");
-  if (broker.isInternal(partition.topic) && call.clientId !== ADMIN_CLIENT_ID) return new KafkaError("INVALID_TOPIC_EXCEPTION");
+  if (isInternalTopic(partition.topic) && call.clientId !== ADMIN_CLIENT_ID) return new KafkaError("INVALID_TOPIC_EXCEPTION");
   return partition;
 }
 

@@ -3,7 +3,9 @@
  * record per operation. Key: the key in UTF-8. Value: the value, or null for a delete. A header `session` marks a key that dies
  * with its session.
  */
+
 import { assert } from "../base/assert.ts";
+import { oneBuffer } from "../bytes/chunks.ts";
 import type { Log } from "../log/log.ts";
 import { baseOffset, batchBytes, nextOffset } from "../record/batch.ts";
 import { buildBatch, type RecordInput, records } from "../record/records.ts";
@@ -68,7 +70,7 @@ export async function replay(log: Log, state: KvState): Promise<number> {
   let offset = Number(state.rev);
   while (offset < log.logEndOffset) {
     const read = await log.read(offset, { limitOffset: log.logEndOffset, maxBytes: REPLAY_BYTES, atLeastOne: true });
-    const bytes = read.chunks.length === 1 ? asBuffer(read.chunks[0]!) : Buffer.concat(read.chunks);
+    const bytes = oneBuffer(read.chunks);
     assert(bytes.length > 0, `the metadata log gives nothing at offset ${offset} of ${log.logEndOffset}`);
     for (let at = 0; at < bytes.length; at += batchBytes(bytes, at)) {
       assert(baseOffset(bytes, at) === offset, `the metadata log goes on with ${baseOffset(bytes, at)} after ${offset}`);
@@ -79,5 +81,3 @@ export async function replay(log: Log, state: KvState): Promise<number> {
   }
   return total;
 }
-
-const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
