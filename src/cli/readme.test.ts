@@ -1,18 +1,35 @@
 /** What README.md says about the program is what the program says about itself. */
 import { describe, expect, test } from "bun:test";
 import { allServerOptions } from "../config/server-options.ts";
+import { configsWithoutEffect } from "../config/without-effect.ts";
 import { handlers } from "../handlers/index.ts";
 import { apiTable } from "../protocol/api-table.ts";
 
 const file = Bun.file(`${import.meta.dir}/../../README.md`);
 const readme = await file.text();
-const BETWEEN = /(?<=<!-- api-table -->\n).*?(?=<!-- \/api-table -->)/s;
 
-test("the table of APIs is that of the handlers (QUARKMQ_WRITE_README=1 writes it)", async () => {
-  const table = `${apiTable(handlers)}\n`;
-  if (process.env.QUARKMQ_WRITE_README === "1") await Bun.write(file, readme.replace(BETWEEN, table));
-  else expect(BETWEEN.exec(readme)?.[0]).toBe(table);
-});
+/** The Kafka configs that are kept without effect, as the README lists them: what begins alike stands in one line. */
+const withoutEffect = (): string =>
+  configsWithoutEffect()
+    .map(({ of, names }) => {
+      const lines = Map.groupBy(names, (name) => name.split(".").slice(0, 2).join("."));
+      const text = [...lines.values()].map((line) => line.map((name) => `\`${name}\``).join(" ")).join("\n");
+      return `<details><summary>Configs of ${of}</summary>\n\n${text}\n\n</details>\n`;
+    })
+    .join("\n");
+
+/** What stands between two comments of a name is made of the program (QUARKMQ_WRITE_README=1 writes it). */
+const derived: readonly [name: string, text: () => string][] = [
+  ["api-table", () => `${apiTable(handlers)}\n`],
+  ["configs-without-effect", withoutEffect],
+];
+
+for (const [name, text] of derived)
+  test(`${name} is what the program says`, async () => {
+    const between = new RegExp(`(?<=<!-- ${name} -->\\n).*?(?=<!-- /${name} -->)`, "s");
+    if (process.env.QUARKMQ_WRITE_README === "1") await Bun.write(file, (await file.text()).replace(between, text()));
+    else expect(between.exec(readme)?.[0]).toBe(text());
+  });
 
 describe("the table of options", () => {
   const rows = [...readme.matchAll(/^\| `\[(\w+)\] (\w+)` \| `(\w+)` \| `(--[\w-]+)` \| `?([^`|]*)`? \|$/gm)];

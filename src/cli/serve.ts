@@ -4,7 +4,7 @@ import { createLogLines } from "../base/log-lines.ts";
 import type { LogFields, Logger } from "../base/logger.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { listenAddress } from "../config/option.ts";
-import { allServerOptions, type ServerConfig } from "../config/server-options.ts";
+import { allServerOptions, keptWithoutEffect, type ServerConfig } from "../config/server-options.ts";
 import { realClock } from "../io/clock.ts";
 import { openNotifier } from "../io/notify.ts";
 import { volatileDirectory } from "../io/process-limits.ts";
@@ -23,6 +23,8 @@ async function run(context: CommandContext): Promise<ExitCode> {
   context.onUncaught(uncaughtBy(context, logger));
   logger.info(`quarkmq ${context.version} starts`, { config: loaded.configPath ?? "none", ...changedOptions(loaded) });
   warnOfDirectory(config, logger);
+  const kept = keptWithoutEffect(config).map(([name]) => name);
+  if (kept.length > 0) logger.warn("configs of Kafka that have no effect here are kept", { names: kept.join(",") });
   const notifier = openNotifier(context.env, process.pid, realClock);
 
   const server = await start(context, config, logger);

@@ -4,6 +4,7 @@ import { ConfigFaults, faultLine } from "./fault.ts";
 import { type LoadedConfig, loadServerConfig } from "./load.ts";
 import { LONG_MAX } from "./option.ts";
 import { defaultServerConfig } from "./server-options.ts";
+import { effectiveTopicConfig } from "./topic-options.ts";
 
 interface Given {
   readonly file?: string | null;
@@ -220,4 +221,45 @@ test("a relative data directory is one below the working directory", () => {
 
 test("a configuration cannot be changed", () => {
   expect(() => Object.assign(load({}).config, { nodeId: 1 })).toThrow();
+});
+
+describe("Kafka's names that no option has", () => {
+  test("are checked as Kafka does, and kept as they were written", () => {
+    const file = `[kafka]\nnum.io.threads = 4\nlog.cleaner.io.buffer.load.factor = 0.5\n"ssl.client.auth" = " required "\n`;
+    const { config } = load({ file, args: ["--set", "metric.reporters=a, b", "--set", "num.io.threads=5"] });
+    expect([...config.kafka]).toEqual([
+      ["num.io.threads", "5"],
+      ["log.cleaner.io.buffer.load.factor", "0.5"],
+      ["ssl.client.auth", "required"],
+      ["metric.reporters", "a, b"],
+    ]);
+    expect({ ...config, kafka: null as unknown }).toEqual({ ...defaultServerConfig(), kafka: null });
+  });
+
+  test("are refused in Kafka's words", () => {
+    expect(
+      faultsOf({ file: "[kafka]\nnum.io.threads = 0\nssl.client.auth = []\nnum.io.thread = 1\nbroker.rack.id = 1" }),
+    ).toEqual([
+      "config/quarkmq.toml: kafka.num.io.threads = 0: Invalid value 0 for configuration num.io.threads: Value must be at least 1",
+      "config/quarkmq.toml: kafka.num.io.thread = 1: unknown key; did you mean kafka.num.io.threads?",
+      "config/quarkmq.toml: kafka.ssl.client.auth = []: must be a text, a number, true or false",
+      "config/quarkmq.toml: kafka.broker.rack.id = 1: unknown key; did you mean kafka.broker.rack?",
+    ]);
+  });
+
+  test("reach the topics that they are the default of", () => {
+    const { config } = load({ file: "[kafka]\nlog.flush.interval.messages = 7\nlog.preallocate = true" });
+    const topic = effectiveTopicConfig(new Map(), config);
+    expect([topic.flushMessages, topic.preallocate, topic.flushMs]).toEqual([7, true, LONG_MAX]);
+  });
+});
+
+test("what an option has by Kafka's name is told as it was written, until the option is set by another name", () => {
+  const file = `[kafka]\nlog.roll.hours = 24\nlisteners = "PLAINTEXT://localhost:1"\n`;
+  expect([...load({ file }).config.kafka]).toEqual([
+    ["log.roll.hours", "24"],
+    ["listeners", "PLAINTEXT://localhost:1"],
+  ]);
+  const { config } = load({ file, args: ["--set", "log.roll.ms=5", "--bind", "localhost:2"] });
+  expect([[...config.kafka], config.logSegmentMs, config.bind.port]).toEqual([[["log.roll.ms", "5"]], 5, 2]);
 });

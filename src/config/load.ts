@@ -5,6 +5,8 @@
 import { resolve } from "node:path";
 import { parse, TomlError } from "smol-toml";
 import type { Arguments } from "./arguments.ts";
+import { type BrokerConfig, brokerConfig, brokerConfigs } from "./broker-configs.ts";
+import { parseConfig } from "./config-def.ts";
 import { ConfigFaults, type Fault, suggestion } from "./fault.ts";
 import type { KafkaName } from "./option.ts";
 import {
@@ -42,11 +44,14 @@ const optionByVariable = new Map(allServerOptions.map((option) => [option.env, o
 const optionByKafkaName = new Map(
   allServerOptions.flatMap((option) => option.kafka.map((name) => [name.name, { option, name }] as const)),
 );
+const kafkaNames = brokerConfigs.filter(({ internal }) => !internal).map(({ name }) => name);
 
 interface Loading {
   readonly faults: Fault[];
   readonly values: Partial<Record<ServerField, unknown>>;
   readonly origins: Partial<Record<ServerField, Origin>>;
+  /** What was set by Kafka's names, as written. */
+  readonly kafka: Map<string, string>;
 }
 
 /** Loads the server's configuration; the data directory becomes absolute. Throws ConfigFaults with everything that is wrong. */
@@ -55,11 +60,11 @@ export function loadServerConfig(input: {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly readText: ReadText;
 }): LoadedConfig {
-  const loading: Loading = { faults: [], values: {}, origins: {} };
+  const loading: Loading = { faults: [], values: {}, origins: {}, kafka: new Map() };
   const configPath = loadFile(loading, input.arguments.configPath ?? input.env[CONFIG_PATH_VARIABLE] ?? null, input.readText);
   loadEnvironment(loading, input.env);
   loadArguments(loading, input.arguments);
-  const written = defaultServerConfig(loading.values as Partial<ServerConfig>);
+  const written = defaultServerConfig({ ...(loading.values as Partial<ServerConfig>), kafka: loading.kafka });
   const config = Object.freeze({ ...written, dataDir: resolve(written.dataDir) });
   checkRules(loading, config, configPath);
   if (loading.faults.length > 0) throw new ConfigFaults(loading.faults);
@@ -96,37 +101,34 @@ function loadFile(loading: Loading, named: string | null, readText: ReadText): s
 function loadTable(loading: Loading, path: string, document: Record<string, unknown>): void {
   const sections = new Set(allServerOptions.map((option) => option.key.split(".")[0]!));
   const written = new Map<AnyOption, string>();
-  const set = (option: AnyOption, name: string, value: unknown, read: () => unknown, allowed: string) => {
+  const isFirst = (option: AnyOption, name: string, value: unknown): boolean => {
     const earlier = written.get(option);
     written.set(option, name);
-    const where = { source: path, name, value: shown(value) };
-    if (earlier !== undefined) loading.faults.push({ ...where, allowed: `sets the same as ${earlier}` });
-    else accept(loading, option, { source: "file", name }, where, read(), allowed);
+    if (earlier !== undefined)
+      loading.faults.push({ source: path, name, value: shown(value), allowed: `sets the same as ${earlier}` });
+    return earlier === undefined;
   };
   for (const [key, value] of leaves(document)) {
     const [section] = key;
     const name = key.join(".");
+    const where = { source: path, name, value: shown(value) };
+    const origin: Origin = { source: "file", name };
     if (section === "kafka" && key.length > 1) {
-      const kafka = optionByKafkaName.get(key.slice(1).join("."));
-      if (kafka === undefined) unknownName(loading, path, name, value, optionByKafkaName.keys(), "kafka.");
-      else
-        set(
-          kafka.option,
-          name,
-          value,
-          () => fromKafkaToml(kafka.option, kafka.name, value),
-          allowedFor(kafka.option, kafka.name),
-        );
+      const kafkaName = key.slice(1).join(".");
+      const known = optionByKafkaName.get(kafkaName);
+      if (known !== undefined && !isFirst(known.option, name, value)) continue;
+      const text = kafkaTomlText(value);
+      if (text === undefined) loading.faults.push({ ...where, allowed: "must be a text, a number, true or false" });
+      else if (!acceptKafka(loading, kafkaName, text, origin, where)) unknownName(loading, where, kafkaNames, "kafka.");
       continue;
     }
     const option = key.length === 2 ? optionByKey.get(name) : undefined;
-    if (option !== undefined) set(option, name, value, () => option.kind.fromToml(value), option.kind.allowed);
-    else if (key.length === 1 && (sections.has(name) || name === "kafka")) {
-      if (!isTable(value))
-        loading.faults.push({ source: path, name, value: shown(value), allowed: `must be a table: [${name}]` });
-    } else if (optionByKafkaName.has(name))
-      loading.faults.push({ source: path, name, value: shown(value), allowed: "Kafka's names go below [kafka]" });
-    else unknownName(loading, path, name, value, [...optionByKey.keys(), ...sections], "");
+    if (option !== undefined) {
+      if (isFirst(option, name, value)) accept(loading, option, origin, where, option.kind.fromToml(value), option.kind.allowed);
+    } else if (key.length === 1 && (sections.has(name) || name === "kafka")) {
+      if (!isTable(value)) loading.faults.push({ ...where, allowed: `must be a table: [${name}]` });
+    } else if (brokerConfig(name) !== undefined) loading.faults.push({ ...where, allowed: "Kafka's names go below [kafka]" });
+    else unknownName(loading, where, [...optionByKey.keys(), ...sections], "");
   }
 }
 
@@ -141,27 +143,40 @@ function* leaves(table: Record<string, unknown>, path: readonly string[] = []): 
 const isTable = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Date);
 
-function unknownName(
-  loading: Loading,
-  source: string,
-  name: string,
-  value: unknown,
-  known: Iterable<string>,
-  prefix: string,
-): void {
-  const close = suggestion(name.slice(prefix.length), known).replace("did you mean ", `did you mean ${prefix}`);
-  loading.faults.push({ source, name, value: shown(value), allowed: `unknown key${close}` });
+function unknownName(loading: Loading, where: Omit<Fault, "allowed">, known: Iterable<string>, prefix: string): void {
+  const close = suggestion(where.name.slice(prefix.length), known).replace("did you mean ", `did you mean ${prefix}`);
+  loading.faults.push({ ...where, allowed: `unknown key${close}` });
 }
 
 /** Kafka's properties are text; in TOML they may be text or typed. */
-function fromKafkaToml(option: AnyOption, name: KafkaName, value: unknown): unknown {
-  if (typeof value !== "string" && typeof value !== "bigint" && typeof value !== "boolean") return undefined;
-  return fromKafkaText(option, name, String(value));
+function kafkaTomlText(value: unknown): string | undefined {
+  if (typeof value === "number") return String(value);
+  return typeof value === "string" || typeof value === "bigint" || typeof value === "boolean" ? String(value) : undefined;
 }
 
-function fromKafkaText(option: AnyOption, name: KafkaName, text: string): unknown {
-  const ours = name.read(text.trim());
-  return ours === undefined ? undefined : option.kind.parse(ours);
+/** Takes a setting by Kafka's name; false when Kafka has none of that name. */
+function acceptKafka(loading: Loading, name: string, written: string, origin: Origin, where: Omit<Fault, "allowed">): boolean {
+  const text = written.trim();
+  const known = optionByKafkaName.get(name);
+  if (known !== undefined) {
+    const { option } = known;
+    const ours = known.name.read(text);
+    const value = ours === undefined ? undefined : option.kind.parse(ours);
+    accept(loading, option, origin, where, value, allowedFor(option, known.name));
+    if (value !== undefined) loading.kafka.set(name, text);
+    return true;
+  }
+  const config = brokerConfig(name);
+  if (config === undefined) return false;
+  keepKafka(loading, config, text, where);
+  return true;
+}
+
+/** What no option has: checked as Kafka does, and kept. */
+function keepKafka(loading: Loading, config: BrokerConfig, text: string, where: Omit<Fault, "allowed">): void {
+  const parsed = parseConfig(config, text);
+  if (typeof parsed === "string") loading.faults.push({ ...where, allowed: parsed });
+  else loading.kafka.set(config.name, text);
 }
 
 const allowedFor = (option: AnyOption, name: KafkaName): string =>
@@ -194,17 +209,14 @@ function loadArguments(loading: Loading, given: Arguments): void {
   for (const fault of given.faults)
     loading.faults.push({ source, name: fault.written, value: fault.value, allowed: fault.allowed });
   for (const flag of given.given) {
-    const kafka = flag.option === null ? optionByKafkaName.get(flag.name) : undefined;
-    const option = flag.option ?? optionByKey.get(flag.name) ?? kafka?.option;
+    const option = flag.option ?? optionByKey.get(flag.name);
+    const origin: Origin = { source, name: flag.written };
     const where = { source, name: flag.written, value: flag.text };
-    if (option === undefined) {
-      const close = suggestion(flag.name, [...optionByKey.keys(), ...optionByKafkaName.keys()]);
+    if (option !== undefined) accept(loading, option, origin, where, option.kind.parse(flag.text), option.kind.allowed);
+    else if (!acceptKafka(loading, flag.name, flag.text, origin, where)) {
+      const close = suggestion(flag.name, [...optionByKey.keys(), ...kafkaNames]);
       loading.faults.push({ ...where, allowed: `unknown name${close}` });
-      continue;
     }
-    const value = kafka === undefined ? option.kind.parse(flag.text) : fromKafkaText(option, kafka.name, flag.text);
-    const allowed = kafka === undefined ? option.kind.allowed : allowedFor(option, kafka.name);
-    accept(loading, option, { source, name: flag.written }, where, value, allowed);
   }
 }
 
@@ -220,6 +232,7 @@ function accept(
     loading.faults.push({ ...where, value: where.value === "" ? '""' : where.value, allowed: `must be ${allowed}` });
     return;
   }
+  for (const { name } of option.kafka) loading.kafka.delete(name); // by another name, and earlier
   loading.values[option.field] = value;
   loading.origins[option.field] = origin;
 }

@@ -1,7 +1,9 @@
 /**
  * The options of the server: the one table that the TOML file, the environment, the command line, `--help`, `quarkmq config`,
- * Kafka's names and the type `ServerConfig` derive from. To add an option, add a line here and its lines in config/quarkmq.toml.
+ * Kafka's names and the type `ServerConfig` derive from. To add an option, add a line here and its lines in config/quarkmq.toml;
+ * with a name of Kafka's, that config acts from then on (broker-configs.ts).
  */
+import { brokerConfig } from "./broker-configs.ts";
 import {
   boolean,
   bytes,
@@ -391,9 +393,17 @@ export const serverOptions = {
 
 type ValueOf<O> = O extends Option<infer T> ? T : never;
 
-/** The effective options of one broker: flat, read-only, units last in the names. */
-export type ServerConfig = { readonly [K in keyof typeof serverOptions]: ValueOf<(typeof serverOptions)[K]> };
-export type ServerField = keyof ServerConfig;
+export type ServerField = keyof typeof serverOptions;
+type ServerValues = { readonly [K in ServerField]: ValueOf<(typeof serverOptions)[K]> };
+
+/** The effective options of one broker: flat, units last in the names. */
+export interface ServerConfig extends ServerValues {
+  /**
+   * What was set by Kafka's names, as it was written there: those that no option has (see broker-configs.ts), which are kept for
+   * being described, and those that an option has, whose values stand in its field too.
+   */
+  readonly kafka: ReadonlyMap<string, string>;
+}
 
 /** One option without its value's type, for code that treats all alike. */
 export interface AnyOption extends Option<unknown> {
@@ -431,8 +441,21 @@ export const serverRules: readonly { fields: readonly ServerField[]; broken(conf
   },
 ];
 
+const NOTHING_SET: ReadonlyMap<string, string> = new Map();
+
 /** The built-in defaults, with `changes` on top: for tests and tools. The broker itself uses `loadServerConfig`. */
 export function defaultServerConfig(changes: Partial<ServerConfig> = {}): ServerConfig {
   const defaults = Object.fromEntries(Object.entries(serverOptions).map(([field, declared]) => [field, declared.default]));
-  return Object.freeze({ ...(defaults as ServerConfig), ...changes });
+  return Object.freeze({ ...(defaults as ServerValues), kafka: NOTHING_SET, ...changes });
 }
+
+const acting: ReadonlySet<string> = new Set(allServerOptions.flatMap(({ kafka }) => kafka.map(({ name }) => name)));
+
+/** Whether an option of ours has this name of Kafka's, so that quarkmq does what it asks for. */
+export const actsByKafkaName = (name: string): boolean => acting.has(name);
+
+/** What was set by names of Kafka's that have no effect here; passwords are not shown. */
+export const keptWithoutEffect = ({ kafka }: ServerConfig): (readonly [name: string, text: string])[] =>
+  [...kafka]
+    .filter(([name]) => !acting.has(name))
+    .map(([name, text]) => [name, brokerConfig(name)?.type === "PASSWORD" ? "[hidden]" : text]);

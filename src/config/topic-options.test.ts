@@ -1,64 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import { LONG_MAX } from "./option.ts";
 import { defaultServerConfig } from "./server-options.ts";
-import {
-  checkTopicConfigs,
-  effectiveTopicConfig,
-  topicConfigText,
-  topicDefaultText,
-  topicOption,
-  topicOptions,
-} from "./topic-options.ts";
+import { checkTopicConfigs, effectiveTopicConfig, topicConfigText, topicOption } from "./topic-options.ts";
 
 const server = defaultServerConfig();
 const check = (configs: Record<string, string | null>) => checkTopicConfigs(Object.entries(configs), server);
-
-/** What Kafka 4.4's LogConfig defines, with type and default as a broker without configuration describes them. */
-const KAFKA: readonly [name: string, type: string, value: string][] = [
-  ["segment.bytes", "INT", "1073741824"],
-  ["segment.ms", "LONG", "604800000"],
-  ["segment.jitter.ms", "LONG", "0"],
-  ["segment.index.bytes", "INT", "10485760"],
-  ["flush.messages", "LONG", "9223372036854775807"],
-  ["flush.ms", "LONG", "9223372036854775807"],
-  ["retention.bytes", "LONG", "-1"],
-  ["retention.ms", "LONG", "604800000"],
-  ["max.message.bytes", "INT", "1048588"],
-  ["index.interval.bytes", "INT", "4096"],
-  ["delete.retention.ms", "LONG", "86400000"],
-  ["min.compaction.lag.ms", "LONG", "0"],
-  ["max.compaction.lag.ms", "LONG", "9223372036854775807"],
-  ["file.delete.delay.ms", "LONG", "60000"],
-  ["min.cleanable.dirty.ratio", "DOUBLE", "0.5"],
-  ["cleanup.policy", "LIST", "delete"],
-  ["unclean.leader.election.enable", "BOOLEAN", "false"],
-  ["min.insync.replicas", "INT", "1"],
-  ["compression.type", "STRING", "producer"],
-  ["compression.gzip.level", "INT", "-1"],
-  ["compression.lz4.level", "INT", "9"],
-  ["compression.zstd.level", "INT", "3"],
-  ["preallocate", "BOOLEAN", "false"],
-  ["message.timestamp.type", "STRING", "CreateTime"],
-  ["message.timestamp.before.max.ms", "LONG", "9223372036854775807"],
-  ["message.timestamp.after.max.ms", "LONG", "3600000"],
-  ["leader.replication.throttled.replicas", "LIST", ""],
-  ["follower.replication.throttled.replicas", "LIST", ""],
-  ["remote.storage.enable", "BOOLEAN", "false"],
-  ["local.retention.ms", "LONG", "-2"],
-  ["local.retention.bytes", "LONG", "-2"],
-  ["remote.log.copy.disable", "BOOLEAN", "false"],
-  ["remote.copy.lag.ms", "LONG", "0"],
-  ["remote.copy.lag.bytes", "LONG", "-1"],
-  ["remote.log.delete.on.disable", "BOOLEAN", "false"],
-  ["errors.deadletterqueue.group.enable", "BOOLEAN", "false"],
-];
-
-test("the names, types and defaults are Kafka's", () => {
-  const listed = topicOptions.filter(({ internal }) => !internal);
-  expect(listed.map((option) => [option.name, option.type, topicDefaultText(option, server)])).toEqual(
-    KAFKA.map((row) => [...row]),
-  );
-});
 
 describe("checking, in Kafka's words", () => {
   test("good configs", () => {
@@ -90,7 +36,6 @@ describe("checking, in Kafka's words", () => {
       { "cleanup.policy": "shred" },
       "Invalid value shred for configuration cleanup.policy: String must be one of: compact, delete",
     ],
-    [{ "cleanup.policy": "delete,delete" }, "Configuration 'cleanup.policy' values must not be duplicated."],
     [{ "cleanup.policy": "delete," }, "Configuration 'cleanup.policy' values must not be empty."],
     [
       { "compression.type": "none" },

@@ -1,20 +1,32 @@
 /**
- * The configs of a topic: every name that Kafka 4.4 documents, so that tools can set and describe them; `acts` says whether
- * quarkmq does what the config asks for. Names, types, limits and messages follow Kafka's LogConfig and ConfigDef.
+ * The configs of a topic: every name that Kafka 4.4 documents, so that tools can set and describe them. Names, types, limits and
+ * messages follow Kafka's LogConfig and ConfigDef.
+ *
+ * How a row says that it acts: `acts: true`, once quarkmq does what it asks for; then it leaves the README's list of names without
+ * effect. Where the server has an option for the default, the row reads it (`(c) => c.logSegmentBytes`); otherwise the constant is
+ * the built-in default, and the name in `server` overrides it when somebody sets that (see broker-configs.ts). Either way a change
+ * of the server's default reaches the topics that do not set their own.
  */
-import { LONG_MAX } from "./option.ts";
+import {
+  anything,
+  atLeast,
+  between,
+  type Check,
+  type ConfigKey,
+  type ConfigType,
+  configText,
+  gzipLevel,
+  invalidValue,
+  numberText,
+  oneOf,
+  parseConfig,
+  parseType,
+  someOf,
+} from "./config-def.ts";
+import { INT_MAX, LONG_MAX } from "./option.ts";
 import type { ServerConfig } from "./server-options.ts";
 
-/** Kafka's ConfigDef types, as in DescribeConfigs. */
-export type TopicOptionType = "BOOLEAN" | "STRING" | "INT" | "LONG" | "DOUBLE" | "LIST";
-
-/** Says what is wrong with a value in Kafka's words, or null. */
-type Check<T> = (value: T, name: string) => string | null;
-
-export interface TopicOption<T> {
-  /** "segment.bytes" */
-  readonly name: string;
-  readonly type: TopicOptionType;
+export interface TopicOption<T> extends ConfigKey {
   /** The value of a topic that does not set it, from the options of the server. */
   readonly fromServer: (config: ServerConfig) => T;
   /** Kafka's server-wide name for the same ("log.segment.bytes"), or null. */
@@ -24,43 +36,17 @@ export interface TopicOption<T> {
   /** Accepted but not listed by DescribeConfigs: for tests. */
   readonly internal: boolean;
   readonly doc: string;
-  readonly check: Check<T>;
+  readonly check: Check<never>;
 }
 
 const MIB = 1024 * 1024;
 const WEEK_MS = 7 * 24 * 3_600_000;
 const DAY_MS = 24 * 3_600_000;
 
-const anything: Check<unknown> = () => null;
-const invalid = (name: string, value: unknown, why: string) => `Invalid value ${value} for configuration ${name}: ${why}`;
-const atLeast =
-  (min: number): Check<number> =>
-  (value, name) =>
-    value < min ? invalid(name, numberText(value), `Value must be at least ${min}`) : null;
-const between =
-  (min: number, max: number): Check<number> =>
-  (value, name) =>
-    value > max ? invalid(name, numberText(value), `Value must be no more than ${max}`) : atLeast(min)(value, name);
-const oneOf =
-  (...words: string[]): Check<string> =>
-  (value, name) =>
-    words.includes(value) ? null : invalid(name, value, `String must be one of: ${words.join(", ")}`);
-const someOf =
-  (...words: string[]): Check<readonly string[]> =>
-  (values, name) => {
-    if (new Set(values).size !== values.length) return `Configuration '${name}' values must not be duplicated.`;
-    for (const value of values) {
-      const wrong = value === "" ? `Configuration '${name}' values must not be empty.` : oneOf(...words)(value, name);
-      if (wrong !== null) return wrong;
-    }
-    return null;
-  };
-const gzipLevel: Check<number> = (value, name) =>
-  value === -1 || (value >= 1 && value <= 9) ? null : invalid(name, value, "Value must be between 1 and 9 or equal to -1");
 const throttledReplicas: Check<readonly string[]> = (values, name) =>
   values.every((value) => /^(\d+:\d+)?$/.test(value.trim())) || values.join("").trim() === "*"
     ? null
-    : invalid(
+    : invalidValue(
         name,
         `[${values.join(", ")}]`,
         `${name} must be the literal '*' or a list of replicas in the following format: [partitionId]:[brokerId],[partitionId]:[brokerId],...`,
@@ -73,14 +59,19 @@ interface Rest {
   readonly doc: string;
 }
 function declare<T>(
-  type: TopicOptionType,
+  type: ConfigType,
   name: string,
   from: T | ((c: ServerConfig) => T),
   check: Check<T>,
   rest: Rest,
 ): TopicOption<T> {
-  const fromServer = typeof from === "function" ? (from as (c: ServerConfig) => T) : () => from;
   const { server = null, acts = false, internal = false, doc } = rest;
+  const fromKafkaName = (c: ServerConfig): T => {
+    const text = server === null ? undefined : c.kafka.get(server);
+    const parsed = text === undefined ? undefined : parseType({ name, type, check }, text);
+    return typeof parsed === "object" ? (parsed.value as T) : (from as T);
+  };
+  const fromServer = typeof from === "function" ? (from as (c: ServerConfig) => T) : fromKafkaName;
   return { name, type, fromServer, serverName: server, acts, internal, doc, check };
 }
 const int = (name: string, from: number | ((c: ServerConfig) => number), check: Check<number>, rest: Rest) =>
@@ -134,6 +125,10 @@ const declared = {
     acts: true,
     doc: "The largest batch of records that the topic takes, after compression.",
   }),
+  maxDecompressedMessageBytes: int("max.decompressed.message.bytes", INT_MAX - 8, between(1, INT_MAX - 8), {
+    server: "max.decompressed.message.bytes",
+    doc: "The largest single record of a compressed batch that the topic takes, unpacked.",
+  }),
   indexIntervalBytes: int("index.interval.bytes", (c) => c.logIndexIntervalBytes, atLeast(0), {
     server: "log.index.interval.bytes",
     acts: true,
@@ -159,7 +154,7 @@ const declared = {
     server: "log.cleaner.min.cleanable.ratio",
     doc: "With the policy compact: the share of a log that must be new before it is compacted again.",
   }),
-  cleanupPolicy: list("cleanup.policy", ["delete"], someOf("compact", "delete"), {
+  cleanupPolicy: list("cleanup.policy", ["delete"], someOf(["compact", "delete"]), {
     server: "log.cleanup.policy",
     doc: "What happens to old records: delete (by age and size), compact (the last of each key stays), both, or nothing when empty.",
   }),
@@ -258,68 +253,15 @@ type ValueOf<O> = O extends TopicOption<infer T> ? T : never;
 export type TopicConfig = { readonly [K in keyof typeof declared]: ValueOf<(typeof declared)[K]> };
 
 /** Every config of a topic, in Kafka's order. */
-export const topicOptions: readonly TopicOption<unknown>[] = Object.values(declared) as TopicOption<unknown>[];
+export const topicOptions: readonly TopicOption<unknown>[] = Object.values(declared) as unknown as TopicOption<unknown>[];
 const optionByName = new Map(topicOptions.map((option) => [option.name, option]));
 
 /** The config of this name, or undefined when Kafka has none. */
 export const topicOption = (name: string): TopicOption<unknown> | undefined => optionByName.get(name);
 
-/** Longs keep their exact text: a double would round them. */
-interface Parsed {
-  readonly value: unknown;
-  readonly text: string;
-}
-
-/** ConfigDef.parseType: a value's text as its type says, or what is wrong with it. */
-function parse(option: TopicOption<unknown>, text: string): Parsed | string {
-  const trimmed = text.trim();
-  switch (option.type) {
-    case "BOOLEAN": {
-      const word = trimmed.toLowerCase();
-      if (word === "true" || word === "false") return { value: word === "true", text: word };
-      return invalid(option.name, text, "Expected value to be either true or false");
-    }
-    case "INT":
-    case "LONG": {
-      const exact = /^[+-]?\d+$/.test(trimmed) ? BigInt(trimmed) : null;
-      const bits = option.type === "INT" ? 32 : 64;
-      if (exact === null || BigInt.asIntN(bits, exact) !== exact)
-        return invalid(option.name, text, `Not a number of type ${option.type}`);
-      return { value: Number(exact), text: String(exact) };
-    }
-    case "DOUBLE": {
-      if (!/^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/.test(trimmed))
-        return invalid(option.name, text, "Not a number of type DOUBLE");
-      return { value: Number(trimmed), text: doubleText(Number(trimmed)) };
-    }
-    case "LIST": {
-      const values = trimmed === "" ? [] : trimmed.split(/\s*,\s*/);
-      return { value: values, text: values.join(",") };
-    }
-    case "STRING":
-      return { value: trimmed, text: trimmed };
-  }
-}
-
-const numberText = (value: number): string => (value >= LONG_MAX ? "9223372036854775807" : String(value));
-
-/** Java's Double.toString. */
-function doubleText(value: number): string {
-  const size = Math.abs(value);
-  if (value === 0 || (size >= 1e-3 && size < 1e7)) return Number.isInteger(value) ? `${value}.0` : String(value);
-  const [digits, exponent] = value.toExponential().split("e");
-  return `${digits!.includes(".") ? digits : `${digits}.0`}E${Number(exponent)}`;
-}
-
-function valueText(option: TopicOption<unknown>, value: unknown): string {
-  if (Array.isArray(value)) return value.join(",");
-  if (typeof value === "number") return option.type === "DOUBLE" ? doubleText(value) : numberText(value);
-  return String(value);
-}
-
 /** What a server's default for a config is, as DescribeConfigs writes it. */
 export const topicDefaultText = (option: TopicOption<unknown>, config: ServerConfig): string =>
-  valueText(option, option.fromServer(config));
+  configText(option.type, option.fromServer(config));
 
 /** The effective value of one config, as DescribeConfigs writes it. */
 export function topicConfigText(
@@ -328,7 +270,7 @@ export function topicConfigText(
   config: ServerConfig,
 ): string {
   const override = overrides.get(option.name);
-  const parsed = override === undefined ? undefined : parse(option, override);
+  const parsed = override === undefined ? undefined : parseType(option, override);
   return typeof parsed === "object" ? parsed.text : topicDefaultText(option, config);
 }
 
@@ -346,10 +288,8 @@ export function checkTopicConfigs(configs: Iterable<readonly [string, string | n
   if (nulls.length > 0) return `Null value not supported for topic configs: ${nulls.join(",")}`;
   for (const name of given.keys()) if (!optionByName.has(name)) return `Unknown topic config name: ${name}`;
   for (const [name, text] of given) {
-    const option = optionByName.get(name)!;
-    const parsed = parse(option, text);
-    const wrong = typeof parsed === "string" ? parsed : option.check(parsed.value, name);
-    if (wrong !== null) return wrong;
+    const parsed = parseConfig(optionByName.get(name)!, text);
+    if (typeof parsed === "string") return parsed;
   }
   return checkTogether(effectiveTopicConfig(given, config));
 }
@@ -367,7 +307,7 @@ export function effectiveTopicConfig(overrides: ReadonlyMap<string, string>, con
   const values: Record<string, unknown> = {};
   for (const [field, option] of Object.entries(declared) as [string, TopicOption<unknown>][]) {
     const text = overrides.get(option.name);
-    const parsed = text === undefined ? undefined : parse(option, text);
+    const parsed = text === undefined ? undefined : parseType(option, text);
     values[field] = typeof parsed === "object" ? parsed.value : option.fromServer(config);
   }
   // Kafka's LogConfig.segmentSize: the internal one wins where it is set.

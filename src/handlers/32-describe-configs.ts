@@ -28,7 +28,7 @@ const RESOURCE_TYPES: ReadonlySet<number> = new Set([TOPIC, BROKER, BROKER_LOGGE
 /** ConfigSource.DYNAMIC_BROKER_LOGGER_CONFIG. */
 const LOGGER_SOURCE = 6;
 /** DescribeConfigsResponse.ConfigType. */
-const ConfigType = { BOOLEAN: 1, STRING: 2, INT: 3, LONG: 5, DOUBLE: 6, LIST: 7 } as const;
+const ConfigType = { BOOLEAN: 1, STRING: 2, INT: 3, SHORT: 4, LONG: 5, DOUBLE: 6, LIST: 7, CLASS: 8, PASSWORD: 9 } as const;
 
 export const describeConfigs = handler<typeof DescribeConfigs>({
   api: DescribeConfigs,

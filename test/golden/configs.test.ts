@@ -1,0 +1,116 @@
+/** What Kafka's own classes say of every config (Configs.java) against our tables: names, types, defaults, modes, what is refused and how. */
+import { describe, expect, test } from "bun:test";
+import { type BrokerConfig, brokerConfig, brokerConfigs } from "../../src/config/broker-configs.ts";
+import { type ConfigKey, parseConfig } from "../../src/config/config-def.ts";
+import { allServerOptions, defaultServerConfig } from "../../src/config/server-options.ts";
+import { topicDefaultText, topicOption, topicOptions } from "../../src/config/topic-options.ts";
+
+interface Line {
+  readonly scope: "broker" | "broker quota" | "topic" | "group" | "client-metrics";
+  readonly name: string;
+  readonly type: string;
+  readonly default: string | null;
+  readonly internal: boolean;
+  readonly mode: string;
+  /** The name of the same for the whole server. */
+  readonly server: string | null;
+  /** A text, and the value as Kafka writes it, or the message of its refusal. */
+  readonly cases: readonly [text: string, value: string | null, message: string | null][];
+}
+
+const packed = await Bun.file(new URL("configs.jsonl.gz", import.meta.url)).bytes();
+const lines: Line[] = new TextDecoder()
+  .decode(Bun.gunzipSync(packed))
+  .trimEnd()
+  .split("\n")
+  .map((line) => JSON.parse(line));
+const of = (...scopes: Line["scope"][]) => lines.filter(({ scope }) => scopes.includes(scope));
+
+/** Checks that need to know the machine or Java, which ours do not do: whatever the type reads is kept. */
+const UNCHECKED: ReadonlySet<string> = new Set(["controller.quorum.voters", "controller.quorum.bootstrap.servers"]);
+
+function differences(line: Line, key: ConfigKey): unknown[] {
+  if (UNCHECKED.has(line.name)) return [];
+  return line.cases.flatMap(([text, value, message]) => {
+    const parsed = parseConfig(key, text);
+    const ours = typeof parsed === "string" ? [null, parsed] : [parsed.text, null];
+    return ours[0] === value && ours[1] === message ? [] : [{ name: line.name, text, kafka: value ?? message, ours }];
+  });
+}
+
+describe("a broker's configs", () => {
+  const kafka = of("broker", "broker quota");
+
+  test("are all of Kafka's, and no others", () => {
+    expect(brokerConfigs.map(({ name }) => name).sort()).toEqual(kafka.map(({ name }) => name).sort());
+    expect(brokerConfigs.length).toBeGreaterThan(370);
+  });
+
+  test("have Kafka's types, defaults and modes; those for quotas are described when they are set", () => {
+    const row = ({ name, type, default: value, mode, internal }: BrokerConfig) => ({ name, type, value, mode, internal });
+    const theirs = ({ scope, name, type, default: value, mode, internal }: Line) => ({
+      name,
+      type,
+      value,
+      mode,
+      internal: internal || scope === "broker quota",
+    });
+    expect(kafka.map(({ name }) => row(brokerConfig(name)!))).toEqual(kafka.map(theirs) as ReturnType<typeof row>[]);
+  });
+
+  test("read and refuse what Kafka does, in its words", () => {
+    expect(kafka.flatMap((line) => differences(line, brokerConfig(line.name)!))).toEqual([]);
+  });
+
+  test("all have a documentation", () => {
+    const claimed = new Set(allServerOptions.flatMap(({ kafka }) => kafka.map(({ name }) => name)));
+    for (const { name, doc } of brokerConfigs) if (!claimed.has(name)) expect([name, doc.endsWith(".")]).toEqual([name, true]);
+  });
+});
+
+/** Options whose default is not Kafka's, and why. */
+const OTHER_DEFAULTS: Record<string, string> = {
+  "node.id": "Kafka has none",
+  "broker.id": "the other name of node.id",
+  "log.dir": "a directory of our own",
+  listeners: "the address that is bound is written out",
+  "max.connections": "every bound that a client can reach is finite",
+  "queued.max.request.bytes": "every bound that a client can reach is finite",
+  "group.max.size": "every bound that a client can reach is finite",
+  "log.flush.offset.checkpoint.interval.ms": "it costs no sync of its own, and bounds what is checked after a crash",
+};
+
+test("an option that has a name of Kafka's is known there, with Kafka's default unless there is a reason", () => {
+  const server = defaultServerConfig();
+  for (const { kafka, kind, field } of allServerOptions) {
+    for (const { name, read } of kafka) {
+      const config = brokerConfig(name);
+      expect([name, config]).not.toEqual([name, undefined]);
+      if (config!.default === null || name in OTHER_DEFAULTS) continue;
+      expect([name, read(config!.default)]).toEqual([name, kind.text(server[field])]);
+    }
+  }
+  for (const name of Object.keys(OTHER_DEFAULTS)) expect([name, brokerConfig(name)]).not.toEqual([name, undefined]);
+});
+
+describe("a topic's configs", () => {
+  const kafka = of("topic");
+
+  test("are all of Kafka's, in its order, with its types and defaults", () => {
+    const server = defaultServerConfig();
+    const ours = topicOptions.map((option) => ({
+      name: option.name,
+      type: option.type,
+      value: option.internal ? null : topicDefaultText(option, server),
+      internal: option.internal,
+      server: option.serverName,
+    }));
+    expect(ours).toEqual(
+      kafka.map(({ name, type, default: value, internal, server }) => ({ name, type, value, internal, server })) as typeof ours,
+    );
+  });
+
+  test("read and refuse what Kafka does, in its words", () => {
+    expect(kafka.flatMap((line) => differences(line, topicOption(line.name)!))).toEqual([]);
+  });
+});
