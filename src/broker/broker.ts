@@ -9,7 +9,6 @@ import type { Clock } from "../io/clock.ts";
 import { Deadlines } from "../io/deadlines.ts";
 import type { Disk } from "../io/disk.ts";
 import type { Random } from "../io/random.ts";
-import { partitionDirectoryName } from "../log/file-names.ts";
 import type { Log, LogConfig } from "../log/log.ts";
 import { type FoundPartition, LogDirectory } from "../log/log-directory.ts";
 import { bootstrap } from "../metadata/bootstrap.ts";
@@ -223,16 +222,15 @@ export class Broker {
     this.configs.delete(topic.id);
     const gone = new KafkaError("UNKNOWN_TOPIC_OR_PARTITION", "the topic was deleted");
     for (const partition of partitions) partition.close(gone);
-    await Promise.all(partitions.map(({ log }) => this.logs.deleteLog(log)));
+    const leaving = partitions.map(({ log }) => this.logs.deleteLog(log));
     if (partitions.length === 0) {
       // A crash may have left one without its id; under the name of no other topic it is this one's.
       const ownsNameless = this.image.topicByName(topic.name) === undefined;
       const isLeft = (found: FoundPartition): boolean =>
         found.topicId === topic.id || (found.topicId === null && found.topic === topic.name && ownsNameless);
-      const left = this.logs.partitions().filter(isLeft);
-      for (const place of left) this.logs.discard(partitionDirectoryName(place.topic, place.partition));
+      for (const found of this.logs.partitions().filter(isLeft)) leaving.push(this.logs.discard(found));
     }
-    await this.logs.rounds.idle(); // the store may forget the topic once its directories have left their names for good
+    await Promise.all(leaving); // the store may forget the topic once its directories have left their names for good
   }
 }
 
@@ -246,6 +244,7 @@ function logConfig(topic: TopicConfig, server: ServerConfig): LogConfig {
     segmentJitterMs: topic.segmentJitterMs,
     indexIntervalBytes: topic.indexIntervalBytes,
     segmentIndexBytes: topic.segmentIndexBytes,
+    fileDeleteDelayMs: topic.fileDeleteDelayMs,
     producerIdExpirationMs: server.producerIdExpirationMs,
     maxProducers: server.maxProducersPerPartition,
   };

@@ -13,6 +13,7 @@ import {
   PARTITION_METADATA_FILE,
   SNAPSHOT_SUFFIX,
   TIME_INDEX_SUFFIX,
+  TRANSACTION_INDEX_SUFFIX,
 } from "../log/file-names.ts";
 import { LeaderEpochs } from "../log/leader-epochs.ts";
 import { decodePartitionMetadata } from "../log/partition-metadata.ts";
@@ -35,7 +36,6 @@ import { ControlType, controlType } from "../record/control.ts";
 import { records } from "../record/records.ts";
 import type { SourcePartition } from "./import-source.ts";
 
-const TRANSACTION_INDEX_SUFFIX = ".txnindex";
 /** What Kafka leaves for later, or removes at its next start. */
 const LEFT_BEHIND = /\.(deleted|cleaned)$/;
 /** Positions in a segment are of 32 bits. */

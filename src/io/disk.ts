@@ -22,6 +22,8 @@ export interface DiskFile {
   readonly path: string;
   /** The current size by the file system. */
   size(): number;
+  /** When it was last written to, by the file system: whole milliseconds since the epoch. */
+  modifiedMs(): number;
   /** Writes all of `bytes` at `at`, or throws; after a throw any prefix may have been written. Synchronous: in the page cache on return, not on the disk. */
   write(bytes: Uint8Array, at: number): void;
   /** Reads up to `into.length` bytes; fewer only at the end of the file. May block on the disk: for recovery, small files and surely hot pages. */
@@ -58,6 +60,8 @@ export interface Disk {
   rename(from: string, to: string): void;
   /** Removes a file; no error when it is missing. */
   remove(path: string): void;
+  /** As `remove`, in the thread pool: the blocks of a large file take their time. */
+  removeInPool(path: string): Promise<void>;
   /** Removes a directory with all in it; no error when it is missing. */
   removeTree(path: string): void;
   /** fsync of a directory: its new, renamed and removed names are durable afterwards. Never retry a rejection. */

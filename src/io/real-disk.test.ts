@@ -92,6 +92,19 @@ describe("directories", () => {
     disk.remove(path("g"));
     expect(readWholeFile(disk, path("g"))).toBeNull();
   });
+
+  test("files are removed in the pool; whoever has one open keeps it", async () => {
+    const file = disk.open(path("pool"), "create");
+    file.write(Buffer.from("kept"), 0);
+    expect(Math.abs(file.modifiedMs() - Date.now())).toBeLessThan(60_000);
+    await disk.removeInPool(path("pool"));
+    await disk.removeInPool(path("pool"));
+    expect(disk.exists(path("pool"))).toBeFalse();
+    expect(file.read(Buffer.alloc(4), 0)).toBe(4);
+    file.close();
+    disk.makeDirectory(path("dir"));
+    expect(disk.removeInPool(path("dir"))).rejects.toThrow(DiskError);
+  });
 });
 
 describe("syncfs", () => {

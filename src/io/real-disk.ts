@@ -28,6 +28,10 @@ class RealFile implements DiskFile {
     return attempt("stat", this.path, () => fs.fstatSync(this.fd).size);
   }
 
+  modifiedMs(): number {
+    return attempt("stat", this.path, () => Math.floor(fs.fstatSync(this.fd).mtimeMs));
+  }
+
   write(bytes: Uint8Array, at: number): void {
     let done = 0;
     while (done < bytes.length) {
@@ -115,6 +119,15 @@ function syncDirectory(path: string): Promise<void> {
   });
 }
 
+/** unlink, in the pool. */
+function removeInPool(path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    fs.unlink(path, (error) =>
+      error === null || codeOf(error) === "ENOENT" ? resolve() : reject(new DiskError("remove", path, codeOf(error))),
+    );
+  });
+}
+
 const isAlive = (pid: number): boolean => {
   try {
     process.kill(pid, 0);
@@ -152,6 +165,7 @@ export const realDisk: Disk = {
   makeDirectory: (path) => attempt("mkdir", path, () => void fs.mkdirSync(path, { recursive: true, mode: 0o755 })),
   rename: (from, to) => attempt("rename", from, () => fs.renameSync(from, to)),
   remove: (path) => attempt("remove", path, () => fs.rmSync(path, { force: true })),
+  removeInPool,
   removeTree: (path) => attempt("remove", path, () => fs.rmSync(path, { force: true, recursive: true })),
   syncDirectory,
   get syncFileSystem() {

@@ -6,6 +6,15 @@ export const TIME_INDEX_SUFFIX = ".timeindex";
 export const SNAPSHOT_SUFFIX = ".snapshot";
 /** Our companion of a `.snapshot`: the whole window of each producer (producer-snapshot.ts). */
 export const WINDOWS_SUFFIX = ".producer-windows";
+/** Kafka's index of aborted transactions. */
+export const TRANSACTION_INDEX_SUFFIX = ".txnindex";
+/** All files of a segment, its records first: where they are gone, the others mean nothing. */
+export const SEGMENT_SUFFIXES: readonly string[] = [
+  ...[LOG_SUFFIX, INDEX_SUFFIX, TIME_INDEX_SUFFIX, TRANSACTION_INDEX_SUFFIX],
+  ...[SNAPSHOT_SUFFIX, WINDOWS_SUFFIX],
+];
+/** On top of a file's own suffix: it waits for its removal. */
+export const DELETED_FILE_SUFFIX = ".deleted";
 export const EPOCHS_FILE = "leader-epoch-checkpoint";
 export const PARTITION_METADATA_FILE = "partition.metadata";
 /** Ours, in directories that another broker wrote (foreign-end.ts). */
@@ -17,6 +26,7 @@ export const FORMAT_FILE = "quarkmq-format";
 export const CLEAN_SHUTDOWN_FILE = "quarkmq-clean-shutdown";
 export const RECOVERY_POINTS_FILE = "quarkmq-recovery-points";
 export const DELETE_SUFFIX = "-delete";
+export const STRAY_SUFFIX = "-stray";
 
 /** "00000000000000001234.log": Kafka's twenty digits. */
 export const offsetFileName = (offset: number, suffix: string): string => `${offset.toString().padStart(20, "0")}${suffix}`;
@@ -41,9 +51,14 @@ export function parsePartitionDirectory(name: string): { topic: string; partitio
 }
 
 /** Kafka's form: "topic-0.<32 hex digits>-delete", cut where the whole would pass 255 characters. */
-export function deletedDirectoryName(name: string, unique: string): string {
-  const suffix = `.${unique}${DELETE_SUFFIX}`;
-  return `${name.slice(0, 255 - suffix.length)}${suffix}`;
+export const deletedDirectoryName = (name: string, unique: string): string => renamedDirectory(name, unique, DELETE_SUFFIX);
+
+/** "topic-0.<32 hex digits>-stray": a directory that no topic owns, as Kafka names it. It is kept for its operator. */
+export const strayDirectoryName = (name: string, unique: string): string => renamedDirectory(name, unique, STRAY_SUFFIX);
+
+function renamedDirectory(name: string, unique: string, suffix: string): string {
+  const ending = `.${unique}${suffix}`;
+  return `${name.slice(0, 255 - ending.length)}${ending}`;
 }
 
 /** Whether a directory waits for its removal. */

@@ -10,7 +10,7 @@
  */
 import type { Logger } from "../base/logger.ts";
 import type { Clock, Scheduled } from "../io/clock.ts";
-import { type Disk, DiskError, type DiskLock, readWholeFile } from "../io/disk.ts";
+import { type Disk, DiskError, type DiskLock } from "../io/disk.ts";
 import type { Random } from "../io/random.ts";
 import {
   checkFormat,
@@ -19,24 +19,19 @@ import {
   takeCleanShutdownMarker,
   writeCleanShutdownMarker,
 } from "./directory-files.ts";
-import {
-  deletedDirectoryName,
-  isDeletedDirectory,
-  LOCK_FILE,
-  PARTITION_METADATA_FILE,
-  parsePartitionDirectory,
-  partitionDirectoryName,
-} from "./file-names.ts";
+import { LOCK_FILE, partitionDirectoryName } from "./file-names.ts";
 import type { Durability, Log, LogShared } from "./log.ts";
 import { type OpenLogOptions, openLog } from "./log-open.ts";
 import { OpenFiles } from "./open-files.ts";
-import { decodePartitionMetadata, encodePartitionMetadata } from "./partition-metadata.ts";
+import { type FoundPartition, PartitionDirectories } from "./partition-directories.ts";
 import { NewerFormat, RecoveryPoints } from "./recovery-points.ts";
+import { Removals } from "./removals.ts";
 import { SyncRounds } from "./sync-rounds.ts";
 import { TailCache } from "./tail-cache.ts";
 import { WriteTrouble } from "./write-trouble.ts";
 
 export { DataDirectoryError } from "./directory-files.ts";
+export type { FoundPartition } from "./partition-directories.ts";
 
 /** Kafka's producer.id.expiration.check.interval.ms. */
 const PRODUCER_CHECK_INTERVAL_MS = 10 * 60 * 1000;
@@ -78,14 +73,6 @@ export interface LogDirectoryOptions {
   readonly onFatal: (error: unknown) => void;
 }
 
-/** A partition's directory, as found. */
-export interface FoundPartition {
-  readonly topic: string;
-  readonly partition: number;
-  /** Null if its partition.metadata is missing or damaged. */
-  readonly topicId: string | null;
-}
-
 /** A partition whose files were put together elsewhere in the data directory. */
 export interface Arrival {
   readonly topic: string;
@@ -103,13 +90,10 @@ export class LogDirectory {
   private readonly config: LogDirectoryConfig;
   private readonly lock: DiskLock;
   private readonly logs = new Set<Log>();
-  /** Directories that are renamed when the round that syncs them has ended. */
-  private readonly renaming = new Map<string, Promise<void>>();
+  private readonly directories: PartitionDirectories;
   private opening = 0;
   private readonly waiting: (() => void)[] = [];
   private producerCheck: Scheduled | null = null;
-  private readonly removals: string[] = [];
-  private removal: Scheduled | null = null;
   private incarnation = 0;
   private closed = false;
 
@@ -118,6 +102,7 @@ export class LogDirectory {
     this.config = config;
     this.lock = lock;
     this.rounds = shared.rounds;
+    this.directories = new PartitionDirectories(shared);
     this.lastCleanShutdown = lastIncarnation === null ? null : { incarnation: lastIncarnation };
     this.incarnation = lastIncarnation ?? 0;
   }
@@ -148,29 +133,23 @@ export class LogDirectory {
     this.incarnation = incarnation;
   }
 
-  /** All partitions that have a directory, for finding those that no topic owns. */
+  /** All partitions that have a directory, for finding those that no topic owns. Throws DiskError. */
   partitions(): FoundPartition[] {
-    const { disk, dataPath } = this.shared;
-    const found: FoundPartition[] = [];
-    for (const { name, isDirectory } of disk.list(dataPath) ?? []) {
-      const parsed = isDirectory && !isDeletedDirectory(name) ? parsePartitionDirectory(name) : null;
-      if (parsed !== null) found.push({ ...parsed, topicId: this.topicIdIn(`${dataPath}/${name}`) });
-    }
-    return found;
+    return this.directories.found();
   }
 
   /** Opens a log; nothing of it needs to exist. One that cannot be used comes back with `offline` set. */
   async openLog(o: OpenLogOptions): Promise<Log> {
     const name = partitionDirectoryName(o.topic, o.partition);
     const { shared } = this;
-    const directory = `${shared.dataPath}/${name}`;
-    await this.renaming.get(name);
+    const directory = this.directories.pathOf(name);
+    await this.directories.whenFree(name);
     if (this.opening >= this.config.recoveriesMax) await new Promise<void>((resolve) => this.waiting.push(resolve));
     this.opening++;
     try {
       const durability = o.durability ?? this.config.durability;
       const wasCleanShutdown = this.lastCleanShutdown !== null;
-      const claim = () => this.claim(name, directory, o.topicId);
+      const claim = () => this.directories.claim(name, o.topicId);
       const log = await openLog({ shared, directory, durability, wasCleanShutdown, claim }, o);
       this.logs.add(log);
       return log;
@@ -180,55 +159,29 @@ export class LogDirectory {
     }
   }
 
-  /** The log is no more: its directory is renamed (at once, or after the sync round it is in; resolves then) and removed in the background. */
+  /** The log is no more: its directory is renamed and removed in the background. Resolves when it has left its name for good. Rejects after a failed sync. */
   deleteLog(log: Log): Promise<void> {
-    const wasInRound = log.sync.inRound;
+    const after = log.sync.inRound ? this.rounds.idle() : undefined; // a round syncs it by its name
     this.logs.delete(log);
     log.close("it was deleted");
     this.shared.trouble.forget(log.name);
     this.shared.recoveryPoints.forget(log.sync);
-    if (!wasInRound) {
-      this.discard(log.name);
-      return Promise.resolve();
-    }
-    const renamed = this.rounds
-      .idle()
-      .then(() => this.discard(log.name))
-      .finally(() => this.renaming.delete(log.name));
-    renamed.catch(() => {}); // the rounds have told why
-    this.renaming.set(log.name, renamed);
-    return renamed;
+    return this.directories.discard(log.name, log.topicId, after);
   }
 
-  /** Removes the directory of a partition that has no open log. */
-  discard(name: string): void {
-    const { disk, dataPath, logger } = this.shared;
-    const from = `${dataPath}/${name}`;
-    const to = `${dataPath}/${this.deletedName(name)}`;
-    try {
-      if (disk.list(from) === null) return;
-      disk.rename(from, to);
-    } catch (error) {
-      if (!(error instanceof DiskError)) throw error;
-      logger.error("a deleted partition's directory could not be renamed", { directory: from, error: error.message });
-      return;
-    }
-    // Nothing in it is removed before it has left its name for good: a power cut leaves the whole directory under one of the two.
-    const endRound = (): void => this.removeLater(to);
-    this.rounds.markDirty({ beginRound: () => ({ files: [], directories: [dataPath] }), endRound });
+  /** Removes a directory that no open log has; see `deleteLog`. */
+  discard({ topic, partition, topicId }: FoundPartition): Promise<void> {
+    return this.directories.discard(partitionDirectoryName(topic, partition), topicId);
   }
 
   /** Makes a directory to put a partition's files together in, for `bringIn`. It goes by itself at a start if it never gets there. Throws DiskError. */
   temporaryDirectory(topic: string, partition: number): string {
-    const { disk, dataPath } = this.shared;
-    const path = `${dataPath}/${this.deletedName(partitionDirectoryName(topic, partition))}`;
-    disk.makeDirectory(path);
-    return path;
+    return this.directories.temporary(topic, partition);
   }
 
   /** Removes such a directory in the background. */
   discardTemporary(directory: string): void {
-    this.removeLater(directory);
+    this.shared.removals.directory(directory);
   }
 
   /**
@@ -236,16 +189,10 @@ export class LogDirectory {
    * of it. Resolves when that is durable. Rejects with DiskError; then some may have their place, and none is what it says.
    */
   async bringIn(arrivals: readonly Arrival[]): Promise<void> {
-    const { disk, dataPath, recoveryPoints } = this.shared;
-    await recoveryPoints.forgetAll(arrivals);
-    for (const { topic, partition, directory } of arrivals) {
-      const name = partitionDirectoryName(topic, partition);
-      await this.renaming.get(name);
-      this.discard(name);
-      disk.rename(directory, `${dataPath}/${name}`);
-    }
-    this.rounds.markDirty({ beginRound: () => ({ files: [], directories: [dataPath] }), endRound() {} });
-    await this.rounds.idle();
+    await this.shared.recoveryPoints.forgetAll(arrivals);
+    for (const { topic, partition, directory } of arrivals)
+      await this.directories.moveIn(directory, partitionDirectoryName(topic, partition));
+    await this.directories.syncNames();
   }
 
   /** Ends cleanly: a last round, everything that a clean start wants, the marker, the lock. Rejects after a failed sync, or when the disk refuses. */
@@ -253,7 +200,8 @@ export class LogDirectory {
     if (this.closed) return;
     this.closed = true;
     this.producerCheck?.cancel();
-    this.removal?.cancel();
+    this.directories.close();
+    this.shared.removals.close();
     try {
       await this.finish();
     } finally {
@@ -282,41 +230,9 @@ export class LogDirectory {
     return isClean;
   }
 
-  private deletedName(name: string): string {
-    return deletedDirectoryName(name, Buffer.from(this.shared.random.bytes(16)).toString("hex"));
-  }
-
   private start(): void {
-    const { disk, dataPath } = this.shared;
-    for (const { name, isDirectory } of disk.list(dataPath) ?? [])
-      if (isDirectory && isDeletedDirectory(name)) this.removeLater(`${dataPath}/${name}`);
+    this.directories.removeDeleted();
     this.checkProducersLater();
-  }
-
-  /** Makes sure that what lies under a partition's name is that partition's. */
-  private claim(name: string, directory: string, topicId: string): void {
-    const { disk, logger } = this.shared;
-    if (disk.list(directory) === null) return;
-    const found = this.topicIdIn(directory);
-    if (found === topicId) return;
-    if (found !== null) {
-      logger.warn("a directory of a former topic is in the way: removing it", { directory, topicId: found });
-      this.discard(name);
-      return;
-    }
-    logger.warn("a partition's metadata file is missing or damaged: writing it anew", { directory });
-    const file = disk.open(`${directory}/${PARTITION_METADATA_FILE}`, "create");
-    try {
-      file.truncate(0);
-      file.write(encodePartitionMetadata(topicId), 0);
-    } finally {
-      file.close();
-    }
-  }
-
-  private topicIdIn(directory: string): string | null {
-    const bytes = readWholeFile(this.shared.disk, `${directory}/${PARTITION_METADATA_FILE}`);
-    return bytes === null ? null : decodePartitionMetadata(bytes);
   }
 
   private checkProducersLater(): void {
@@ -326,36 +242,6 @@ export class LogDirectory {
       for (const log of this.logs) log.producers.removeExpired(nowMs);
       this.checkProducersLater();
     });
-  }
-
-  private removeLater(path: string): void {
-    if (this.closed) return; // the next start does it
-    this.removals.push(path);
-    this.removal ??= this.shared.clock.schedule(0, () => this.removeSome());
-  }
-
-  /** One file a turn: removing a large one takes its time. */
-  private removeSome(): void {
-    const { disk, clock, logger } = this.shared;
-    this.removal = null;
-    const path = this.removals[0];
-    if (path === undefined) return;
-    try {
-      const entry = disk.list(path)?.find(({ isDirectory }) => !isDirectory);
-      if (entry !== undefined) disk.remove(`${path}/${entry.name}`);
-      else {
-        disk.removeTree(path);
-        this.removals.shift();
-      }
-    } catch (error) {
-      if (!(error instanceof DiskError)) throw error;
-      logger.warn("a deleted partition could not be removed; the next start tries again", {
-        directory: path,
-        error: error.message,
-      });
-      this.removals.shift();
-    }
-    if (this.removals.length > 0) this.removal = clock.schedule(0, () => this.removeSome());
   }
 }
 
@@ -385,5 +271,6 @@ async function share(o: LogDirectoryOptions): Promise<LogShared> {
     rounds,
     recoveryPoints,
     trouble: new WriteTrouble(logger, clock),
+    removals: new Removals(o),
   };
 }

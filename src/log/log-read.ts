@@ -20,8 +20,9 @@ export class LogReader {
     const { segments } = this.log;
     try {
       for (let i = this.log.segmentIndexOf(offset); i < segments.length; i++) {
-        const read = readSegment(segments[i]!, offset, limits);
-        if (read instanceof Promise) return this.readLate(read, offset, limits, i);
+        const segment = segments[i]!;
+        const read = readSegment(segment, offset, limits);
+        if (read instanceof Promise) return this.readLate(read, offset, limits, segment);
         if (read !== BEYOND_SEGMENT) return read;
       }
       return NOTHING_READ;
@@ -49,22 +50,27 @@ export class LogReader {
     return error;
   }
 
-  private async readLate(pending: Promise<LogRead>, offset: number, limits: ReadLimits, i: number): Promise<LogRead> {
-    const { cuts, segments } = this.log;
+  private async readLate(pending: Promise<LogRead>, offset: number, limits: ReadLimits, segment: Segment): Promise<LogRead> {
+    const { log } = this;
+    const { cuts, swaps } = log;
     try {
       const read = await pending;
-      if (cuts !== this.log.cuts) return NOTHING_READ;
-      const next = segments[i + 1];
+      if (cuts !== log.cuts) return NOTHING_READ;
+      // Below the log's start by now, or where other segments may hold what this one does not.
+      if (offset < log.logStartOffset || (swaps !== log.swaps && read === BEYOND_SEGMENT)) return await log.read(offset, limits);
+      const next = log.segments[log.segmentIndexOf(segment.baseOffset) + 1];
       if (read !== BEYOND_SEGMENT || next === undefined || next.baseOffset >= limits.limitOffset) return read;
       return await this.read(Math.max(offset, next.baseOffset), limits);
     } catch (error) {
-      if (cuts !== this.log.cuts) return NOTHING_READ;
+      if (cuts !== log.cuts) return NOTHING_READ;
+      if (swaps !== log.swaps && log.offline === null) return await log.read(offset, limits); // closed under our hands
       return await this.readAgain(error, offset, limits);
     }
   }
 
-  /** Runs a search that uses indexes; a wrong one is rebuilt, and the search run once more. Rejects with KafkaError. */
+  /** Runs a search that uses indexes; a wrong one is rebuilt, and the search run once more. Again too when segments went meanwhile. Rejects with KafkaError. */
   async withGoodIndexes<T>(search: () => Promise<T>): Promise<T> {
+    const { swaps } = this.log;
     try {
       try {
         return await search();
@@ -75,19 +81,22 @@ export class LogReader {
         return await search();
       }
     } catch (error) {
+      if (swaps !== this.log.swaps && this.log.offline === null) return await this.withGoodIndexes(search);
       throw this.toKafkaError(error);
     }
   }
 
   /** A wrong index is rebuilt and the read done once more; anything else is the reader's to hear. */
   private async readAgain(error: unknown, offset: number, limits: ReadLimits): Promise<LogRead> {
-    const { cuts } = this.log;
+    const { cuts, swaps } = this.log;
     const wrong = this.segmentWithWrongIndex(error);
     if (wrong === null) throw this.toKafkaError(error);
     try {
       await this.rebuildIndexes(wrong);
-      return cuts === this.log.cuts ? await readSegment(wrong, offset, limits) : NOTHING_READ;
+      if (cuts !== this.log.cuts) return NOTHING_READ;
+      return swaps === this.log.swaps ? await readSegment(wrong, offset, limits) : await this.log.read(offset, limits);
     } catch (again) {
+      if (swaps !== this.log.swaps && this.log.offline === null) return await this.log.read(offset, limits);
       throw this.toKafkaError(again);
     }
   }
@@ -113,6 +122,7 @@ export class LogReader {
     } finally {
       rebuilt.closeLog();
     }
+    if (!this.log.segments.includes(segment)) return rebuilt.close(); // it left the log meanwhile
     segment.adoptIndexes(rebuilt);
     if (segment === this.log.active) return;
     try {

@@ -7,6 +7,7 @@ import type { LeaderEpochs } from "./leader-epochs.ts";
 import type { OpenFiles } from "./open-files.ts";
 import type { ProducerState } from "./producer-state.ts";
 import type { RecoveryPoint, RecoveryPoints } from "./recovery-points.ts";
+import type { Removals } from "./removals.ts";
 import type { Segment } from "./segment.ts";
 import type { SyncRounds } from "./sync-rounds.ts";
 import type { TailCache } from "./tail-cache.ts";
@@ -19,6 +20,7 @@ export interface LogConfig {
   readonly segmentJitterMs: number;
   readonly indexIntervalBytes: number;
   readonly segmentIndexBytes: number;
+  readonly fileDeleteDelayMs: number;
   readonly producerIdExpirationMs: number;
   /** Beyond this many producers in one partition, the ones that wrote the longest ago are forgotten. */
   readonly maxProducers: number;
@@ -49,6 +51,7 @@ export interface LogShared {
   readonly rounds: SyncRounds;
   readonly recoveryPoints: RecoveryPoints;
   readonly trouble: WriteTrouble;
+  readonly removals: Removals;
 }
 
 /** What opening finds. */

@@ -61,6 +61,10 @@ export class Log implements SyncedLog {
   readonly reader: LogReader;
   /** Grows when the log is cut: a read that was under way finds nothing. */
   cuts = 0;
+  /** Grows when segments left the log or others took their place: a read that was under way begins again. */
+  swaps = 0;
+  /** Base offsets of segments that left the log, and whose files could not be renamed yet. */
+  leftBehind: number[] = [];
   /** Offset of the newest producer snapshot, -1 if there is none. */
   snapshotOffset: number;
   private directoryExists: boolean;

@@ -30,6 +30,7 @@ export const METADATA_LOG_CONFIG: LogConfig = {
   segmentJitterMs: 0,
   indexIntervalBytes: 4096,
   segmentIndexBytes: 1024 * 1024,
+  fileDeleteDelayMs: 0,
   producerIdExpirationMs: Number.MAX_SAFE_INTEGER,
   maxProducers: 1,
 };

@@ -85,10 +85,15 @@ class FakeFile implements DiskFile {
     return this.node.size;
   }
 
+  modifiedMs(): number {
+    this.check("stat");
+    return this.node.modifiedMs;
+  }
+
   write(bytes: Uint8Array, at: number): void {
     const fault = this.check("write", bytes.length);
     const room = Math.min(this.disk.roomFor(this.node, at, bytes.length), fault?.written ?? bytes.length);
-    if (room > 0) this.node.write(bytes.subarray(0, room), at);
+    if (room > 0) this.node.write(bytes.subarray(0, room), at, this.disk.nowMs());
     if (fault !== null) throw new DiskError("write", this.path, fault.code);
     if (room < bytes.length) throw new DiskError("write", this.path, "ENOSPC");
   }
@@ -118,7 +123,7 @@ class FakeFile implements DiskFile {
 
   truncate(size: number): void {
     this.check("truncate");
-    this.node.truncate(size);
+    this.node.truncate(size, this.disk.nowMs());
   }
 
   close(): void {
@@ -183,7 +188,7 @@ export class FakeDisk implements Disk {
     let node = directory.current.get(name);
     if (node === undefined) {
       if (mode !== "create") throw new DiskError("open", path, "ENOENT");
-      node = new FakeInode();
+      node = new FakeInode(this.nowMs());
       directory.change([{ name, node }]);
     }
     if (node instanceof FakeDirectory) throw new DiskError("open", path, "EISDIR");
@@ -242,6 +247,15 @@ export class FakeDisk implements Disk {
     directory.change([{ name, node: null }]);
   }
 
+  async removeInPool(path: string): Promise<void> {
+    this.strike("remove", path);
+    await this.pause(0.5);
+    if (this.find(path) === null) return;
+    const [directory, name] = this.parent("remove", path);
+    if (directory.current.get(name) instanceof FakeDirectory) throw new DiskError("remove", path, "EISDIR");
+    directory.change([{ name, node: null }]);
+  }
+
   removeTree(path: string): void {
     this.strike("remove", path);
     if (this.find(path) === null) return;
@@ -290,6 +304,11 @@ export class FakeDisk implements Disk {
       return bytes;
     };
     return sum(this.root);
+  }
+
+  /** For files of this disk: the time of its clock, 0 without one. */
+  nowMs(): number {
+    return this.clock?.nowMs() ?? 0;
   }
 
   isHot(): boolean {

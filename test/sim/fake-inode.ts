@@ -42,17 +42,24 @@ export class FakeInode {
   private pending: Change[] = [];
   /** Changes that have ever become durable, or were lost. */
   private settled = 0;
+  modifiedMs: number;
+
+  constructor(nowMs: number) {
+    this.modifiedMs = nowMs;
+  }
 
   get size(): number {
     return this.current.size;
   }
 
-  write(bytes: Uint8Array, at: number): void {
+  write(bytes: Uint8Array, at: number, nowMs: number): void {
+    this.modifiedMs = nowMs;
     this.current.write(bytes, at);
     this.pending.push({ at, bytes: bytes.slice() });
   }
 
-  truncate(size: number): void {
+  truncate(size: number, nowMs: number): void {
+    this.modifiedMs = nowMs;
     this.current.resize(size);
     this.pending.push({ size });
   }

@@ -84,6 +84,7 @@ export const SMALL_LOG: LogConfig = {
   segmentJitterMs: 0,
   indexIntervalBytes: 400,
   segmentIndexBytes: 4096,
+  fileDeleteDelayMs: 20,
   producerIdExpirationMs: 24 * 3600 * 1000,
   maxProducers: 100,
 };
