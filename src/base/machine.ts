@@ -3,9 +3,11 @@
  * partition: step decides, the host appends the records, apply changes durable state, recovery is the same apply.
  */
 
-/** What a step or a tick wants done: records to append (as one atomic batch), then replies to release once they are durable. */
+/** What a step or a tick wants done: records to append, then replies to release once they are durable. */
 export interface Effects<Rec, Reply> {
   readonly records: readonly Rec[];
+  /** True: each record is true by itself, so they may become several batches, and end half way. Default: all or none. */
+  readonly canBeSplit?: boolean;
   readonly replies: readonly Reply[];
 }
 

@@ -86,6 +86,7 @@ export class Broker {
     this.image.onTopicCreated((topic) => this.openTopic(topic));
     this.image.onTopicChanged((topic) => this.changeTopic(topic));
     this.image.onTopicDeleted((topic) => this.deleteTopic(topic));
+    this.image.onTopicDeleted((topic) => this.groups.topicDeleted(topic));
   }
 
   /** Locks the data directory, recovers what is in it, and opens every partition. Throws with a message for the operator. */
@@ -115,6 +116,7 @@ export class Broker {
     this.incarnation = incarnation;
     this.logs.setIncarnation(incarnation);
     await this.image.follow(this.store);
+    void this.groups.start();
     this.logger.info("data directory open", {
       path: this.config.dataDir,
       clusterId,

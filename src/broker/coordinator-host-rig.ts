@@ -50,6 +50,8 @@ export class RigPartition implements HostedPartition {
   closedWith: KafkaError | null = null;
   /** When set, appends fail with it. */
   fails: KafkaError | null = null;
+  /** After so many appends the disk fails. */
+  appendsLeft = Number.POSITIVE_INFINITY;
   /** Appended batches are durable at once. */
   syncsAtOnce = true;
   readonly batches: Buffer[] = [];
@@ -74,6 +76,7 @@ export class RigPartition implements HostedPartition {
 
   append(batch: ValidBatch): void {
     if (this.fails !== null) throw this.fails;
+    if (this.appendsLeft-- <= 0) throw new KafkaError("KAFKA_STORAGE_ERROR");
     setBaseOffset(batch.bytes, 0, this.log.logEndOffset);
     this.batches.push(batch.bytes);
     if (this.syncsAtOnce) this.sync();

@@ -7,7 +7,7 @@ import { KafkaError } from "../protocol/errors.ts";
 import { type Coordinator, CoordinatorHost } from "./coordinator-host.ts";
 import { RigClock, RigPartition } from "./coordinator-host-rig.ts";
 
-type Command = { ticket: number; add?: number; wait?: boolean; bytes?: number };
+type Command = { ticket: number; add?: number; wait?: boolean; ones?: number };
 type Reply = { ticket: number; sum: number };
 type Fx = Effects<number, Reply>;
 
@@ -20,12 +20,13 @@ class Sum implements Coordinator<Command, number, Reply> {
   private parked: number[] = [];
   private rejections = 0;
 
-  step({ ticket, add, wait }: Command, nowMs: number): Fx {
+  step({ ticket, add, wait, ones }: Command, nowMs: number): Fx {
     if (wait) {
       this.parked.push(ticket);
       this.wakeAtMs = Math.min(this.wakeAtMs, nowMs + 1000);
       return { records: [], replies: [] };
     }
+    if (ones !== undefined) return { records: Array<number>(ones).fill(1), replies: [{ ticket, sum: -ones }], canBeSplit: true };
     if (add === undefined) return { records: [], replies: [{ ticket, sum: this.sum }] };
     const sum = this.sum + add;
     const freed = sum >= 10 ? this.parked.splice(0) : [];
@@ -157,6 +158,22 @@ describe("a coordinator host", () => {
     expect(rig.partition.batches).toEqual([]);
   });
 
+  test("makes several batches of what can be split; what is written before one fails stays", () => {
+    const rig = new Rig();
+    rig.maxBatchBytes = 200;
+    rig.ask("a", { ones: 10 });
+    expect(rig.heard).toEqual(["a -10"]);
+    expect(rig.partition.batches.map((batch) => batch.readInt32BE(57))).toEqual([4, 4, 2]); // their record counts
+    expect(Math.max(...rig.partition.batches.map((batch) => batch.length))).toBeLessThanOrEqual(200);
+    rig.partition.appendsLeft = 1;
+    rig.ask("b", { ones: 10 });
+    expect(rig.heard.at(-1)).toBe("b NOT_COORDINATOR");
+    expect(rig.machines[0]!.sum).toBe(14);
+    const again = new Rig(rig.partition);
+    again.ask("read", {});
+    return again.settle().then(() => expect(again.heard).toEqual(["read 14"]));
+  });
+
   test("does not wait for a disk for ever", () => {
     const rig = new Rig();
     rig.partition.syncsAtOnce = false;
@@ -174,6 +191,26 @@ describe("loading", () => {
     rig.ask("a", { add: 3 }).ask("b", { add: 4 });
     return rig.partition;
   }
+
+  test("can be waited for, whether it is needed, under way or failed", async () => {
+    const empty = new Rig();
+    await empty.host.settled();
+    const rig = new Rig(await filled());
+    rig.host.prepare();
+    let isSettled = false;
+    const settled = rig.host.settled().then(() => {
+      isSettled = true;
+    });
+    await Promise.resolve();
+    expect(isSettled).toBe(false);
+    await rig.settle();
+    await settled;
+    expect(rig.machines[0]!.isLoaded).toBe(true);
+    const broken = new Rig(await filled());
+    broken.partition.fails = new KafkaError("KAFKA_STORAGE_ERROR");
+    broken.host.prepare();
+    await broken.host.settled();
+  });
 
   test("replays the log before the first command, and keeps commands in order meanwhile", async () => {
     const rig = new Rig(await filled());

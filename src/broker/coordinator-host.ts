@@ -12,7 +12,7 @@ import type { Clock } from "../io/clock.ts";
 import type { Deadline, Deadlines } from "../io/deadlines.ts";
 import type { LogRead, ReadLimits } from "../log/log.ts";
 import { type ErrorName, KafkaError } from "../protocol/errors.ts";
-import { batchBytes, isControl, nextOffset } from "../record/batch.ts";
+import { BATCH_HEADER_BYTES, batchBytes, isControl, nextOffset } from "../record/batch.ts";
 import { buildBatch, records } from "../record/records.ts";
 import { ownBatch, type ValidBatch } from "../record/validate.ts";
 import type { PartitionWatcher } from "./partition.ts";
@@ -78,6 +78,8 @@ export type Unaddressed<Command> = Command extends Ticketed ? Omit<Command, "tic
 /** Gets the reply, or why there is none. Called once. */
 export type Answer<Reply> = (outcome: Reply | KafkaError) => void;
 
+/** The most that a record takes beside its key and value. */
+const RECORD_OVERHEAD_BYTES = 32;
 /** How much of the log is read at a time. */
 const LOAD_BYTES = 1024 * 1024;
 /** Our batches are not compressed; imported ones may be. */
@@ -91,6 +93,7 @@ export class CoordinatorHost<Command extends Ticketed, Rec, Reply extends Ticket
   /** Null until it is loaded. */
   private machine: Coordinator<Command, Rec, Reply> | null = null;
   private loading = false;
+  private loadEnds: (() => void)[] = [];
   private loadAgainAtMs = Number.NEGATIVE_INFINITY;
   private queue: (() => void)[] = [];
   private readonly callers = new Map<number, Answer<Reply>>();
@@ -136,6 +139,11 @@ export class CoordinatorHost<Command extends Ticketed, Rec, Reply extends Ticket
     if (!this.closed && this.machine === null) this.beginLoad();
   }
 
+  /** Resolves when no load is under way: the machine is there, or could not be loaded, or the host is closed. */
+  async settled(): Promise<void> {
+    if (this.loading) await new Promise<void>((resolve) => this.loadEnds.push(resolve));
+  }
+
   /** Answers everybody who waits with NOT_COORDINATOR. */
   close(): void {
     if (this.closed) return;
@@ -177,26 +185,48 @@ export class CoordinatorHost<Command extends Ticketed, Rec, Reply extends Ticket
 
   /** Appends, applies, and lets the replies wait for the disk. */
   private take(machine: Coordinator<Command, Rec, Reply>, effects: Effects<Rec, Reply>): void {
-    if (effects.records.length > 0) {
-      const failure = this.append(effects.records);
-      if (failure !== null) {
-        for (const { ticket } of effects.replies) this.answer(ticket, failure);
-        const after = machine.rejected(effects, this.now(machine));
-        assert(after.records.length === 0, "a coordinator answers a failed append with records");
-        this.release(after.replies);
-        return;
-      }
-      for (const record of effects.records) machine.apply(record);
+    const failure = this.append(machine, effects);
+    if (failure === null) {
+      this.release(effects.replies);
+      return;
     }
-    this.release(effects.replies);
+    for (const { ticket } of effects.replies) this.answer(ticket, failure);
+    const after = machine.rejected(effects, this.now(machine));
+    assert(after.records.length === 0, "a coordinator answers a failed append with records");
+    this.release(after.replies);
+  }
+
+  /** Appends and applies. Null, or the error to answer with; then nothing has been done, or a part of what can be split. */
+  private append(machine: Coordinator<Command, Rec, Reply>, { records, canBeSplit }: Effects<Rec, Reply>): KafkaError | null {
+    const limit = this.o.maxBatchBytes();
+    let from = 0;
+    while (from < records.length) {
+      const next = canBeSplit ? this.batchEnd(records, from, limit) : records.length;
+      const batch = records.slice(from, next);
+      const failure = this.appendBatch(batch, limit);
+      if (failure !== null) return failure;
+      for (const record of batch) machine.apply(record);
+      from = next;
+    }
+    return null;
+  }
+
+  /** The first record after `from` that goes into another batch: after at least one. */
+  private batchEnd(records: readonly Rec[], from: number, limit: number): number {
+    let bytes = BATCH_HEADER_BYTES;
+    for (let i = from; i < records.length; i++) {
+      const { key, value } = this.o.codec.encode(records[i]!);
+      bytes += RECORD_OVERHEAD_BYTES + key.length + (value?.length ?? 0);
+      if (bytes > limit && i > from) return i;
+    }
+    return records.length;
   }
 
   /** The error to answer with if it cannot be done; then nothing has been appended. */
-  private append(effects: readonly Rec[]): KafkaError | null {
+  private appendBatch(records: readonly Rec[], limit: number): KafkaError | null {
     try {
       const timestampMs = this.o.clock.nowMs();
-      const batch = buildBatch({ records: effects.map((record) => ({ ...this.o.codec.encode(record), timestampMs })) });
-      const limit = this.o.maxBatchBytes();
+      const batch = buildBatch({ records: records.map((record) => ({ ...this.o.codec.encode(record), timestampMs })) });
       if (batch.length > limit) throw new KafkaError("RECORD_LIST_TOO_LARGE", `${batch.length} bytes, ${limit} are allowed`);
       this.partition.append(ownBatch(batch, timestampMs));
       return null;
@@ -255,10 +285,14 @@ export class CoordinatorHost<Command extends Ticketed, Rec, Reply extends Ticket
     }
     this.loading = true;
     const machine = this.o.create();
-    this.load(machine).then(
-      () => this.begin(machine),
-      (error: unknown) => this.loadFailed(machine, error),
-    );
+    this.load(machine)
+      .then(
+        () => this.begin(machine),
+        (error: unknown) => this.loadFailed(machine, error),
+      )
+      .finally(() => {
+        for (const ended of this.loadEnds.splice(0)) ended();
+      });
     return true;
   }
 

@@ -1,7 +1,14 @@
 /** Consumer groups as handlers see them: which partition of __consumer_offsets a group belongs to, and that partition's machine. */
 import type { Logger } from "../base/logger.ts";
 import type { ServerConfig } from "../config/server-options.ts";
-import type { GroupCommand, GroupReply } from "../group/commands.ts";
+import type {
+  AllGroupsCommand,
+  GroupCommand,
+  GroupReply,
+  ListedGroup,
+  OneGroupCommand,
+  TopicsDeletedCommand,
+} from "../group/commands.ts";
 import type { GroupRecord } from "../group/durable.ts";
 import { GroupMemory } from "../group/memory.ts";
 import { decodeGroupRecord, encodeGroupRecord } from "../group/records.ts";
@@ -28,12 +35,18 @@ export interface GroupSurroundings {
   topicConfig(topicId: string): { readonly maxMessageBytes: number; readonly segmentBytes: number };
 }
 
-type Kind = GroupCommand["kind"];
+type Kind = OneGroupCommand["kind"];
 type Host = CoordinatorHost<GroupCommand, GroupRecord, GroupReply>;
 
 /** The command of a kind, without what the coordinator adds. */
 export type Ask<K extends Kind> = Omit<Extract<GroupCommand, { kind: K }>, "ticket">;
 export type ReplyTo<K extends Kind> = Extract<GroupReply, { kind: K }>;
+
+type DeletedTopic = TopicsDeletedCommand["topics"][number];
+
+/** After what was committed for deleted topics could not be removed: later and later. */
+const REMOVE_AGAIN_MS = 10_000;
+const REMOVE_AGAIN_MAX_MS = 600_000;
 
 const codec = { encode: encodeGroupRecord, decode: decodeGroupRecord };
 
@@ -42,19 +55,53 @@ export class GroupCoordinator {
   private readonly hosts = new Map<number, Host>();
   private readonly memory: GroupMemory;
   private closed = false;
+  /** `begin` resolves it. */
+  private readonly begun: Promise<void>;
+  private begin!: () => void;
+  /** Topics whose offsets are about to be removed, in one step of each shard. */
+  private deletion: { topics: DeletedTopic[]; done: Promise<void> } | null = null;
 
   constructor(broker: GroupSurroundings) {
     this.broker = broker;
     this.memory = new GroupMemory(broker.config.groupMaxMemoryBytes);
+    this.begun = new Promise((resolve) => {
+      this.begin = resolve;
+    });
   }
 
   /** Takes a group's command to its machine. The answer comes once, now or later; every error in it is one that clients of groups know. */
   ask<K extends Kind>(command: Ask<K>, answer: Answer<ReplyTo<K>>): void {
-    const { groupId } = command as { groupId: string };
+    const { groupId } = command as unknown as { groupId: string };
     const host = this.hostFor(groupId);
     if (host === null) answer(new KafkaError("NOT_COORDINATOR"));
     // A reply is of its command's kind.
     else host.submit(command as unknown as Unaddressed<GroupCommand>, answer as Answer<GroupReply>);
+  }
+
+  /** The groups of this broker that are in one of the states and of one of the types; without any, in all. Rejects with a KafkaError. */
+  async list(states: readonly string[], types: readonly string[]): Promise<ListedGroup[]> {
+    const command = { kind: "list", states, types } as const;
+    const answers = await Promise.all(this.allHosts().map((host) => askAll(host, command).catch(ignoreNotHere)));
+    return answers.flatMap((answer) => (answer?.kind === "list" ? answer.groups : []));
+  }
+
+  /**
+   * To be called once, when the image is complete. Loads all groups, one partition after the other, because expired offsets are only
+   * looked for in what is loaded. Whoever asks for a group meanwhile need not wait for the others.
+   */
+  async start(): Promise<void> {
+    this.begin();
+    for (const host of this.allHosts()) {
+      host.prepare();
+      await host.settled();
+    }
+  }
+
+  /** Resolves when nothing is left that was committed for this topic, however long that takes; never if the broker stops before. */
+  topicDeleted({ name, id }: TopicImage): Promise<void> {
+    this.deletion ??= this.deletionOf([]);
+    this.deletion.topics.push({ name, id });
+    return this.deletion.done;
   }
 
   /**
@@ -87,9 +134,16 @@ export class GroupCoordinator {
   /** Null when the partition is not here. */
   private hostFor(groupId: string): Host | null {
     const topic = this.broker.image.topicByName(GROUP_METADATA_TOPIC);
-    if (topic === undefined || this.closed) return null;
-    const index = partitionOf(groupId, topic.partitions.length);
-    const partition = this.broker.partition(GROUP_METADATA_TOPIC, index);
+    return topic === undefined ? null : this.hostAt(topic, partitionOf(groupId, topic.partitions.length));
+  }
+
+  private allHosts(): Host[] {
+    const topic = this.broker.image.topicByName(GROUP_METADATA_TOPIC);
+    return topic?.partitions.flatMap((_, index) => this.hostAt(topic, index) ?? []) ?? [];
+  }
+
+  private hostAt(topic: TopicImage, index: number): Host | null {
+    const partition = this.closed ? undefined : this.broker.partition(GROUP_METADATA_TOPIC, index);
     if (partition === undefined) return null;
     const known = this.hosts.get(index);
     if (known?.partition === partition) return known;
@@ -97,6 +151,37 @@ export class GroupCoordinator {
     const host = this.newHost(partition, topic.id);
     this.hosts.set(index, host);
     return host;
+  }
+
+  /** What is deleted together is removed together: `topics` grows until the step is taken. */
+  private deletionOf(topics: DeletedTopic[]): { topics: DeletedTopic[]; done: Promise<void> } {
+    const remove = async (): Promise<void> => {
+      await this.begun;
+      await this.pause(0);
+      this.deletion = null;
+      await Promise.all(this.allHosts().map((host) => this.removeFrom(host, topics)));
+    };
+    return { topics, done: remove() };
+  }
+
+  /** Again and again, because the disk may be full. Done too when the partition is not here any more. */
+  private async removeFrom(host: Host, topics: readonly DeletedTopic[]): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await askAll(host, { kind: "topics-deleted", topics });
+        return;
+      } catch (error) {
+        if (!(error instanceof KafkaError)) throw error;
+        if (host.partition.closedWith !== null && !this.closed) return;
+        this.broker.logger.warn("offsets of deleted topics could not be removed yet", { error: error.error });
+        await this.pause(Math.min(attempt * REMOVE_AGAIN_MS, REMOVE_AGAIN_MAX_MS));
+      }
+    }
+  }
+
+  /** Never ends when the broker stops. */
+  private pause(ms: number): Promise<void> {
+    return new Promise((resolve) => this.broker.deadlines.in(ms, resolve));
   }
 
   private newHost(partition: HostedPartition, topicId: string): Host {
@@ -119,6 +204,19 @@ export class GroupCoordinator {
   }
 }
 
+/** Rejects with a KafkaError. */
+function askAll(host: Host, command: Unaddressed<AllGroupsCommand>): Promise<GroupReply> {
+  return new Promise((resolve, reject) => {
+    host.submit(command, (outcome) => (outcome instanceof KafkaError ? reject(outcome) : resolve(outcome)));
+  });
+}
+
+/** A partition that is not here has no groups here. */
+function ignoreNotHere(error: unknown): null {
+  if (error instanceof KafkaError && error.error === "NOT_COORDINATOR") return null;
+  throw error;
+}
+
 function groupConfig(config: ServerConfig): GroupConfig {
   const { groupInitialRebalanceDelayMs, groupMinSessionTimeoutMs, groupMaxSessionTimeoutMs, groupMaxSize } = config;
   const { offsetMetadataMaxBytes } = config;
@@ -128,6 +226,8 @@ function groupConfig(config: ServerConfig): GroupConfig {
     ...fromKafka,
     offsetMetadataMaxBytes,
     groupMaxMemberBytes: Math.min(config.groupMaxMemberBytes, config.messageMaxBytes),
+    offsetsRetentionMs: config.offsetsRetentionMinutes * 60_000,
+    offsetsRetentionCheckIntervalMs: config.offsetsRetentionCheckIntervalMs,
   };
 }
 

@@ -340,6 +340,20 @@ export const serverOptions = {
     "A commit that is not on the disk after this time is answered with an error that clients retry.",
     ["offsets.commit.timeout.ms"],
   ),
+  offsetsRetentionMinutes: option(
+    "group.offsets_retention_minutes",
+    integer(1, INT_MAX),
+    7 * 24 * 60,
+    "How long committed offsets are kept after the last member has left their group, or, for clients that join no group, after the last commit.",
+    ["offsets.retention.minutes"],
+  ),
+  offsetsRetentionCheckIntervalMs: option(
+    "group.offsets_retention_check_interval_ms",
+    milliseconds(1, Number.MAX_SAFE_INTEGER),
+    10 * MINUTE_MS,
+    "How often expired offsets and groups of which nothing is left are looked for.",
+    ["offsets.retention.check.interval.ms"],
+  ),
   groupInitialRebalanceDelayMs: option(
     "group.initial_rebalance_delay_ms",
     milliseconds(0, INT_MAX),

@@ -99,7 +99,55 @@ export interface FetchCommand {
   readonly topics: readonly { readonly topic: string; readonly topicId: string; readonly partitions: readonly number[] }[] | null;
 }
 
-export type GroupCommand = JoinCommand | SyncCommand | HeartbeatCommand | LeaveCommand | CommitCommand | FetchCommand;
+export interface DescribeCommand {
+  readonly kind: "describe";
+  readonly ticket: Ticket;
+  readonly groupId: string;
+}
+
+export interface DeleteCommand {
+  readonly kind: "delete";
+  readonly ticket: Ticket;
+  readonly groupId: string;
+}
+
+export interface DeleteOffsetsCommand {
+  readonly kind: "delete-offsets";
+  readonly ticket: Ticket;
+  readonly groupId: string;
+  readonly topics: readonly { readonly topic: string; readonly partitions: readonly number[] }[];
+}
+
+/** Asked of every shard. */
+export interface ListCommand {
+  readonly kind: "list";
+  readonly ticket: Ticket;
+  /** Names of states and types in any case; none means all. */
+  readonly states: readonly string[];
+  readonly types: readonly string[];
+}
+
+/** Topics are gone: what was committed for them is to go from every shard. */
+export interface TopicsDeletedCommand {
+  readonly kind: "topics-deleted";
+  readonly ticket: Ticket;
+  readonly topics: readonly { readonly name: string; readonly id: string }[];
+}
+
+/** What concerns one group. */
+export type OneGroupCommand =
+  | JoinCommand
+  | SyncCommand
+  | HeartbeatCommand
+  | LeaveCommand
+  | CommitCommand
+  | FetchCommand
+  | DescribeCommand
+  | DeleteCommand
+  | DeleteOffsetsCommand;
+/** What concerns all groups of a shard. */
+export type AllGroupsCommand = ListCommand | TopicsDeletedCommand;
+export type GroupCommand = OneGroupCommand | AllGroupsCommand;
 
 export interface JoinReply {
   readonly kind: "join";
@@ -166,4 +214,70 @@ export interface FetchReply {
   }[];
 }
 
-export type GroupReply = JoinReply | SyncReply | HeartbeatReply | LeaveReply | CommitReply | FetchReply;
+export interface DescribeReply {
+  readonly kind: "describe";
+  readonly ticket: Ticket;
+  /** Null: there is no such group. */
+  readonly group: DescribedGroup | null;
+}
+
+export interface DescribedGroup {
+  readonly state: string;
+  readonly protocolType: string;
+  /** "" unless the group is stable; then every member's metadata is for this protocol. */
+  readonly protocolName: string;
+  readonly members: readonly {
+    readonly memberId: string;
+    readonly instanceId: string | null;
+    readonly clientId: string;
+    readonly clientHost: string;
+    readonly metadata: Uint8Array;
+    readonly assignment: Uint8Array;
+  }[];
+}
+
+export interface DeleteReply {
+  readonly kind: "delete";
+  readonly ticket: Ticket;
+  readonly errorCode: number;
+}
+
+export interface DeleteOffsetsReply {
+  readonly kind: "delete-offsets";
+  readonly ticket: Ticket;
+  /** Of the whole request; then `errorCodes` is empty. */
+  readonly errorCode: number;
+  /** For each topic of the command one for each of its partitions. */
+  readonly errorCodes: readonly (readonly number[])[];
+}
+
+export interface ListReply {
+  readonly kind: "list";
+  readonly ticket: Ticket;
+  readonly groups: readonly ListedGroup[];
+}
+
+export interface ListedGroup {
+  readonly groupId: string;
+  readonly protocolType: string;
+  readonly state: string;
+  readonly type: string;
+}
+
+export interface TopicsDeletedReply {
+  readonly kind: "topics-deleted";
+  readonly ticket: Ticket;
+}
+
+export type GroupReply =
+  | JoinReply
+  | SyncReply
+  | HeartbeatReply
+  | LeaveReply
+  | CommitReply
+  | FetchReply
+  | DescribeReply
+  | DeleteReply
+  | DeleteOffsetsReply
+  | ListReply
+  | TopicsDeletedReply;

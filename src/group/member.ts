@@ -10,7 +10,9 @@ export type Due =
   | { readonly kind: "session"; readonly group: Group; readonly member: Member }
   | { readonly kind: "pending"; readonly group: Group; readonly memberId: string }
   | { readonly kind: "join"; readonly group: Group }
-  | { readonly kind: "sync"; readonly group: Group };
+  | { readonly kind: "sync"; readonly group: Group }
+  /** Of all groups of the shard. */
+  | { readonly kind: "expiry" };
 
 export const NO_ASSIGNMENT = new Uint8Array(0);
 

@@ -35,6 +35,10 @@ export class Offsets {
     return this.byGroup.get(groupId)?.get(topic)?.get(partition);
   }
 
+  groupIds(): Iterable<string> {
+    return this.byGroup.keys();
+  }
+
   topics(groupId: string): ReadonlyMap<string, ReadonlyMap<number, CommittedOffset>> {
     return this.byGroup.get(groupId) ?? NO_TOPICS;
   }

@@ -5,7 +5,17 @@
 import { silentLogger } from "../base/logger.ts";
 import type { Effects } from "../base/machine.ts";
 import { errorName } from "../protocol/errors.ts";
-import type { CommitItem, FetchCommand, GroupCommand, GroupReply, JoinCommand, LeaveCommand } from "./commands.ts";
+import type {
+  CommitItem,
+  DeleteOffsetsCommand,
+  DescribedGroup,
+  FetchCommand,
+  GroupCommand,
+  GroupReply,
+  JoinCommand,
+  LeaveCommand,
+  TopicsDeletedCommand,
+} from "./commands.ts";
 import type { GroupRecord } from "./durable.ts";
 import { GroupMemory } from "./memory.ts";
 import { ANY_TOPIC_ID } from "./offsets.ts";
@@ -22,6 +32,8 @@ export const TEST_CONFIG: GroupConfig = {
   groupMaxSize: 100,
   offsetMetadataMaxBytes: 4096,
   groupMaxMemberBytes: 1000,
+  offsetsRetentionMs: 7 * 24 * 3_600_000,
+  offsetsRetentionCheckIntervalMs: 600_000,
 };
 
 /** What a scenario can say beyond the command's own fields: `protocols` as "range:meta roundrobin:meta". */
@@ -136,6 +148,26 @@ export class Scenario {
     return this.send(name, { kind: "fetch", topics });
   }
 
+  describe(): this {
+    return this.send("admin", { kind: "describe" });
+  }
+
+  delete(): this {
+    return this.send("admin", { kind: "delete" });
+  }
+
+  deleteOffsets(topics: DeleteOffsetsCommand["topics"]): this {
+    return this.send("admin", { kind: "delete-offsets", topics });
+  }
+
+  list(states: readonly string[] = [], types: readonly string[] = []): this {
+    return this.send("admin", { kind: "list", states, types });
+  }
+
+  topicsDeleted(topics: TopicsDeletedCommand["topics"]): this {
+    return this.send("admin", { kind: "topics-deleted", topics });
+  }
+
   /** What the client would say of itself. */
   client(name: string): Client {
     const client = this.clients.get(name) ?? { memberId: "", generationId: -1 };
@@ -215,7 +247,14 @@ export function describeReply(reply: GroupReply): string {
     );
     return `fetch ${each.join(" ")}`.trim();
   }
+  if (reply.kind === "topics-deleted") return reply.kind;
+  if (reply.kind === "list")
+    return `list ${reply.groups.map((each) => `${each.groupId}(${each.type} ${each.protocolType || "-"} ${each.state})`).join(" ")}`.trim();
+  if (reply.kind === "describe") return `describe ${reply.group === null ? "nothing" : describedGroup(reply.group)}`;
   const error = errorName(reply.errorCode);
+  if (reply.kind === "delete") return `delete ${error}`;
+  if (reply.kind === "delete-offsets")
+    return `delete-offsets ${error} ${reply.errorCodes.map((each) => each.map(errorName).join(",")).join(" ")}`.trim();
   if (reply.kind === "heartbeat") return `heartbeat ${error}`;
   if (reply.kind === "leave")
     return `leave ${error} ${reply.members.map((m) => `${m.memberId || m.groupInstanceId}:${errorName(m.errorCode)}`).join(" ")}`.trim();
@@ -225,4 +264,12 @@ export function describeReply(reply: GroupReply): string {
   const skip = reply.skipAssignment ? " skip" : "";
   const { generationId, protocolType, protocolName, leader, memberId } = reply;
   return `join gen=${generationId} ${protocolType}/${protocolName} id=${memberId} leader=${leader}${skip} ${roster}`.trim();
+}
+
+function describedGroup({ state, protocolType, protocolName, members }: DescribedGroup): string {
+  const each = members.map(
+    ({ memberId, instanceId, clientId, clientHost, metadata, assignment }) =>
+      `${memberId}/${instanceId}/${clientId}${clientHost}(${text(metadata)})=${text(assignment)}`,
+  );
+  return `${state} ${protocolType}/${protocolName} ${each.join(" ")}`.trim();
 }

@@ -8,7 +8,9 @@ import type { Logger } from "../base/logger.ts";
 import type { Effects, Machine } from "../base/machine.ts";
 import { ErrorCode } from "../protocol/errors.ts";
 import { Alarms } from "./alarms.ts";
-import type { GroupCommand, GroupReply, JoinCommand } from "./commands.ts";
+import type { AllGroupsCommand, GroupCommand, GroupReply, JoinCommand, OneGroupCommand } from "./commands.ts";
+import { deleteGroup, deleteOffsets, topicsDeleted } from "./delete.ts";
+import { describeGroup, listGroups } from "./describe.ts";
 import type { GroupRecord } from "./durable.ts";
 import { Group } from "./group.ts";
 import { join, refuseInvalidJoin } from "./join.ts";
@@ -16,6 +18,7 @@ import { heartbeat, leave } from "./leave.ts";
 import type { Due } from "./member.ts";
 import { GROUP_BYTES, type GroupMemory } from "./memory.ts";
 import { commit, fetchOffsets, Offsets } from "./offsets.ts";
+import { OffsetExpiry } from "./offsets-expiry.ts";
 import { joinTimeIsUp, pendingTimeIsUp, prepareRebalance, sessionIsOver, startSession, syncTimeIsUp } from "./rebalance.ts";
 import { sync } from "./sync.ts";
 import { type GroupConfig, type Shop, Turn } from "./turn.ts";
@@ -26,6 +29,7 @@ export class GroupShard implements Machine<GroupCommand, GroupRecord, GroupReply
   readonly groups = new Map<string, Group>();
   readonly offsets: Offsets;
   private readonly shop: Shop;
+  private readonly expiry = new OffsetExpiry();
 
   constructor(config: GroupConfig, memory: GroupMemory, logger: Logger) {
     this.shop = { config, memory, logger, alarms: new Alarms<Due>() };
@@ -45,6 +49,18 @@ export class GroupShard implements Machine<GroupCommand, GroupRecord, GroupReply
 
   step(command: GroupCommand, nowMs: number): Effects<GroupRecord, GroupReply> {
     const turn = this.turn(nowMs);
+    if (command.kind === "list" || command.kind === "topics-deleted") this.stepAll(turn, command);
+    else this.stepOne(turn, command);
+    this.expiry.arm(turn, this.groups);
+    return turn;
+  }
+
+  private stepAll(turn: Turn, command: AllGroupsCommand): void {
+    if (command.kind === "list") listGroups(turn, this.groups.values(), command);
+    else topicsDeleted(turn, this.offsets, command);
+  }
+
+  private stepOne(turn: Turn, command: OneGroupCommand): void {
     const group = this.groups.get(command.groupId);
     switch (command.kind) {
       case "join":
@@ -65,8 +81,17 @@ export class GroupShard implements Machine<GroupCommand, GroupRecord, GroupReply
       case "fetch":
         fetchOffsets(turn, this.offsets, command);
         break;
+      case "describe":
+        describeGroup(turn, group, command);
+        break;
+      case "delete":
+        deleteGroup(turn, group, this.offsets, command);
+        break;
+      case "delete-offsets":
+        deleteOffsets(turn, group, this.offsets, command);
+        break;
     }
-    return this.end(turn, command.groupId);
+    this.end(turn, command.groupId);
   }
 
   /** Handles one alarm that is due, if there is one: call it again while wakeAtMs has come. */
@@ -74,12 +99,18 @@ export class GroupShard implements Machine<GroupCommand, GroupRecord, GroupReply
     const turn = this.turn(nowMs);
     const due = this.shop.alarms.takeDue(nowMs)?.subject;
     if (due === undefined) return turn;
+    if (due.kind === "expiry") {
+      this.expiry.sweep(turn, this.groups, this.offsets);
+      return turn;
+    }
     const { group } = due;
     if (due.kind === "session") sessionIsOver(turn, group, due.member);
     else if (due.kind === "pending") pendingTimeIsUp(turn, group, due.memberId);
     else if (due.kind === "join") joinTimeIsUp(turn, group);
     else syncTimeIsUp(turn, group);
-    return this.end(turn, group.id);
+    this.end(turn, group.id);
+    this.expiry.arm(turn, this.groups);
+    return turn;
   }
 
   apply(record: GroupRecord): void {
@@ -105,6 +136,7 @@ export class GroupShard implements Machine<GroupCommand, GroupRecord, GroupReply
       for (const member of group.members.values()) startSession(turn, member);
       if (group.members.size > turn.config.groupMaxSize) prepareRebalance(turn, group, "over group.max.size after loading");
     }
+    this.expiry.arm(turn, this.groups);
     return turn;
   }
 
@@ -140,9 +172,8 @@ export class GroupShard implements Machine<GroupCommand, GroupRecord, GroupReply
     return new Turn(this.shop, nowMs, Math.round(nowMs + this.wallOffsetMs));
   }
 
-  private end(turn: Turn, groupId: string): Turn {
+  private end(turn: Turn, groupId: string): void {
     if (turn.records.length === 0) this.forgetIfVoid(groupId);
-    return turn;
   }
 
   /** A group that nobody is in and that the log does not know need not be remembered. */
@@ -153,7 +184,11 @@ export class GroupShard implements Machine<GroupCommand, GroupRecord, GroupReply
   }
 
   private forget(groupId: string): void {
-    this.groups.get(groupId)?.release();
+    const group = this.groups.get(groupId);
+    if (group === undefined) return;
+    // A deleted group may have given out member ids: nobody waits for them any more.
+    for (const memberId of [...group.pending.keys()]) this.shop.alarms.clear(group.stopExpecting(memberId)!);
+    group.release();
     this.groups.delete(groupId);
   }
 }

@@ -19,6 +19,10 @@ export interface GroupConfig {
   readonly offsetMetadataMaxBytes: number;
   /** What the protocols of one JoinGroup may hold. */
   readonly groupMaxMemberBytes: number;
+  /** How long committed offsets are kept once nobody uses them. */
+  readonly offsetsRetentionMs: number;
+  /** How often offsets that have expired are looked for. */
+  readonly offsetsRetentionCheckIntervalMs: number;
 }
 
 /** What the turns of one shard share. */
@@ -40,6 +44,7 @@ export class Turn implements Effects<GroupRecord, GroupReply> {
   readonly wallMs: number;
   readonly records: GroupRecord[] = [];
   readonly replies: GroupReply[] = [];
+  canBeSplit = false;
   /** Puts right what the step assumed about its records, for the case that they cannot be appended. */
   undo: ((turn: Turn) => void) | null = null;
 

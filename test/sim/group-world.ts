@@ -22,6 +22,8 @@ const CONFIG: GroupConfig = {
   groupMaxSize: 8,
   offsetMetadataMaxBytes: 100,
   groupMaxMemberBytes: 1000,
+  offsetsRetentionMs: 3_600_000,
+  offsetsRetentionCheckIntervalMs: 600_000,
 };
 
 interface Caller {

@@ -1,0 +1,86 @@
+/**
+ * Committed offsets that nobody has used for so long that they go, and groups of which nothing is left. Source:
+ * GroupCoordinatorShard.cleanupGroupMetadata, OffsetMetadataManager.cleanupExpiredOffsets, ClassicGroup.offsetExpirationCondition (KIP-211).
+ */
+import { Alarm } from "./alarms.ts";
+import { forgetOffset } from "./delete.ts";
+import type { CommittedOffset } from "./durable.ts";
+import type { Group } from "./group.ts";
+import type { Due } from "./member.ts";
+import type { Offsets } from "./offsets.ts";
+import { subscribedTopics } from "./subscription.ts";
+import type { Turn } from "./turn.ts";
+
+/** A sweep over many groups stops after so many offsets to let others have their turn, and goes on after the pause. */
+const OFFSETS_AT_A_TIME = 500;
+const PAUSE_MS = 10;
+
+/** When a shard looks for expired offsets, and how far it has come. Nothing is set while there are no groups. */
+export class OffsetExpiry {
+  private readonly alarm = new Alarm<Due>({ kind: "expiry" });
+  /** The groups that this sweep has yet to see; null between sweeps. */
+  private ahead: Iterator<Group> | null = null;
+
+  /** To be called when there may be a first group, or none any more. */
+  arm(turn: Turn, groups: ReadonlyMap<string, Group>): void {
+    if (groups.size === 0) turn.alarms.clear(this.alarm);
+    else if (!this.alarm.isSet) turn.wake(this.alarm, turn.config.offsetsRetentionCheckIntervalMs);
+  }
+
+  /** One stretch of a sweep. */
+  sweep(turn: Turn, groups: ReadonlyMap<string, Group>, offsets: Offsets): void {
+    turn.canBeSplit = true;
+    this.ahead ??= groups.values();
+    for (let seen = 0; seen < OFFSETS_AT_A_TIME; ) {
+      const { value: group, done } = this.ahead.next();
+      if (done) {
+        this.ahead = null;
+        break;
+      }
+      seen += 1 + sweepGroup(turn, group, offsets);
+    }
+    if (turn.records.length > 0) turn.logger.info("expired offsets and groups removed", { records: turn.records.length });
+    if (this.ahead !== null) turn.wake(this.alarm, PAUSE_MS);
+    else this.arm(turn, groups);
+  }
+}
+
+/** Returns how many offsets it has looked at. */
+function sweepGroup(turn: Turn, group: Group, offsets: Offsets): number {
+  const expiry = expiryOf(group);
+  let seen = 0;
+  let kept = 0;
+  for (const [topic, partitions] of offsets.topics(group.id)) {
+    for (const [partition, value] of partitions) {
+      seen++;
+      if (expiry === null || expiry.isRead(topic) || !isExpired(turn, value, expiry.unusedSinceMs(value))) kept++;
+      else forgetOffset(turn, group.id, topic, partition);
+    }
+  }
+  // Who was given a member id is about to join.
+  if (kept === 0 && group.state === "Empty" && group.pending.size === 0)
+    turn.records.push({ kind: "group", groupId: group.id, value: null });
+  return seen;
+}
+
+/** From when an offset counts as unused, and the topics whose offsets are in use whatever their age. */
+interface Expiry {
+  unusedSinceMs(value: CommittedOffset): number;
+  isRead(topic: string): boolean;
+}
+
+/** Null: nothing of this group expires now. */
+function expiryOf(group: Group): Expiry | null {
+  const sinceCommit = (value: CommittedOffset): number => value.committedMs;
+  // Clients that only keep offsets here: nobody knows when they were last there.
+  if (group.protocolType === null) return { unusedSinceMs: sinceCommit, isRead: () => false };
+  if (group.state === "Empty") {
+    const { stateSinceMs } = group;
+    return { unusedSinceMs: stateSinceMs === -1 ? sinceCommit : () => stateSinceMs, isRead: () => false };
+  }
+  const topics = group.state === "Stable" ? subscribedTopics(group) : null;
+  return topics === null ? null : { unusedSinceMs: sinceCommit, isRead: (topic) => topics.has(topic) };
+}
+
+const isExpired = (turn: Turn, { expiresMs }: CommittedOffset, unusedSinceMs: number): boolean =>
+  expiresMs === -1 ? turn.wallMs - unusedSinceMs >= turn.config.offsetsRetentionMs : turn.wallMs >= expiresMs;
