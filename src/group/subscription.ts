@@ -14,6 +14,7 @@ export const CONSUMER_PROTOCOL_TYPE = "consumer";
  */
 export function subscribedTopics(group: Group): ReadonlySet<string> | null {
   if (group.protocolType !== CONSUMER_PROTOCOL_TYPE) return null;
+  if (group.protocolName === null) return group.generationId === 0 ? null : NOTHING; // the first members are about to join: nobody reads yet
   const topics = new Set<string>();
   for (const member of group.members.values()) {
     const metadata = member.metadata(group.protocolName);
@@ -21,6 +22,8 @@ export function subscribedTopics(group: Group): ReadonlySet<string> | null {
   }
   return topics;
 }
+
+const NOTHING: ReadonlySet<string> = new Set();
 
 /** Of a group of consumers that cannot be read, every topic may be. */
 export function isSubscribed(group: Group, topic: string): boolean {

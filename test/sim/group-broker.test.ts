@@ -8,6 +8,7 @@ import { Heartbeat } from "../../src/protocol/messages/12-heartbeat.ts";
 import { LeaveGroup } from "../../src/protocol/messages/13-leave-group.ts";
 import { SyncGroup } from "../../src/protocol/messages/14-sync-group.ts";
 import { CreateTopics } from "../../src/protocol/messages/19-create-topics.ts";
+import { DeleteTopics } from "../../src/protocol/messages/20-delete-topics.ts";
 import type { RequestInput } from "../../src/protocol/schema.ts";
 import { BrokerWorld } from "./broker-world.ts";
 
@@ -161,6 +162,29 @@ describe("no acknowledged commit is lost", () => {
         }
       }
       expect(sure.size).toBeGreaterThan(10);
+      expect(world.fatal).toBeNull();
+      await world.stop();
+    });
+  }
+});
+
+describe("what was committed for a deleted topic is gone with it", () => {
+  for (let seed = 101; seed <= 110; seed++) {
+    test(`whatever happens meanwhile, seed ${seed}`, async () => {
+      const world = await worldWithTopic(seed);
+      const { random } = world;
+      for (let i = 0; i < 6; i++) expect(errorOf(await world.ask(OffsetCommit, commitOf(`group-${i}`, i % 3, 7), 9))).toBe(0);
+      const deletion = world.send(DeleteTopics, 5, { topicNames: ["t"], timeoutMs: 1000 });
+      await world.clock.advance(random.int(30));
+      for (let i = random.int(4) - 1; i > 0; i--) {
+        await world.clock.advance(random.int(20));
+        world.crash(random.chance(0.5) ? "power" : "kill");
+        await world.start();
+      }
+      if (deletion.response === null) await world.ask(DeleteTopics, { topicNames: ["t"], timeoutMs: 1000 }, 5); // it may be gone already
+      await world.clock.advance(15_000); // what failed is tried again
+      for (let i = 0; i < 6; i++) expect(await committed(world, `group-${i}`)).toEqual([-1, -1, -1]);
+      expect(await world.broker.store.snapshot("topics/")).toMatchObject({ kvs: [{}] }); // __consumer_offsets alone
       expect(world.fatal).toBeNull();
       await world.stop();
     });

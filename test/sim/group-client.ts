@@ -1,8 +1,9 @@
 /** A consumer that subscribes: joins, assigns if it leads, heartbeats, commits, and starts over as the Java client does. */
 
 import type { GroupReply, JoinReply, SyncReply } from "../../src/group/commands.ts";
+import { ANY_TOPIC_ID } from "../../src/group/offsets.ts";
 import { ErrorCode } from "../../src/protocol/errors.ts";
-import type { GroupWorld } from "./group-world.ts";
+import { type GroupWorld, READ_TOPIC } from "./group-world.ts";
 
 /** Of the one topic that everybody reads. */
 export const PARTITIONS = 6;
@@ -89,7 +90,7 @@ export class SimClient {
         sessionTimeoutMs: SESSION_MS,
         rebalanceTimeoutMs: REBALANCE_MS,
         protocolType: "consumer",
-        protocols: [{ name: "range", metadata: Buffer.from(`${name}.${this.metadata}`) }],
+        protocols: [{ name: "range", metadata: subscription(`${name}.${this.metadata}`) }],
         reason: null,
         uuid: `${this.world.random(1_000_000_000)}`,
         mustKnowMemberId: !name.endsWith("7"),
@@ -149,7 +150,7 @@ export class SimClient {
 
   /** One generation has one assignment, its own, whoever hears of it and whenever. */
   private believe(mark: string): void {
-    const key = `${this.groupId}/${this.generationId}`;
+    const key = `${this.groupId}.${this.world.livesOf(this.groupId)}/${this.generationId}`;
     if (!mark.startsWith(`${this.generationId}.`)) throw new Error(`${key} was given the assignment ${mark}`);
     const before = this.world.told.get(key);
     if (before !== undefined && before !== mark) throw new Error(`${key} has two assignments, ${before} and ${mark}`);
@@ -175,11 +176,12 @@ export class SimClient {
     const { groupId, memberId, instanceId, generationId, world } = this;
     const partition = this.owns[world.random(this.owns.length)]!;
     const offset = world.random(1_000_000_000);
-    const item = { topic: "t", topicId: "AAAAAAAAAAAAAAAAAAAAAA", partition, offset, leaderEpoch: -1, metadata: null };
+    const topic = world.random(4) === 0 ? "unread" : READ_TOPIC;
+    const item = { topic, topicId: ANY_TOPIC_ID, partition, offset, leaderEpoch: -1, metadata: null };
     const who = { groupId, memberId, instanceId, generationId, retentionMs: -1, knowsGroupIdNotFound: true };
     world.send({ kind: "commit", ...who, items: [item] }, (reply) => {
       if (reply?.kind !== "commit" || reply.errorCodes[0] !== ErrorCode.NONE) return;
-      const key = `${groupId}/${partition}`;
+      const key = `${groupId}/${topic}/${partition}`;
       const at = world.log.findLastIndex((record) => record.kind === "offset" && record.value?.offset === offset);
       if (at < 0 || at >= world.durable) throw new Error(`commit of ${key} was acknowledged and is not on the disk`);
       world.acknowledged.set(key, Math.max(at, world.acknowledged.get(key) ?? -1));
@@ -194,4 +196,12 @@ export class SimClient {
     if (errorCode === ErrorCode.UNKNOWN_MEMBER_ID) this.memberId = "";
     this.join();
   }
+}
+
+/** Version 0 of what consumers say: one topic, and user data to tell subscriptions apart. */
+function subscription(userData: string): Uint8Array {
+  const length = Buffer.alloc(4);
+  length.writeInt32BE(userData.length);
+  const topic = Buffer.from([0, 0, 0, 0, 0, 1, 0, READ_TOPIC.length]);
+  return Buffer.concat([topic, Buffer.from(READ_TOPIC), length, Buffer.from(userData)]);
 }

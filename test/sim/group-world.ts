@@ -22,9 +22,12 @@ const CONFIG: GroupConfig = {
   groupMaxSize: 8,
   offsetMetadataMaxBytes: 100,
   groupMaxMemberBytes: 1000,
-  offsetsRetentionMs: 3_600_000,
-  offsetsRetentionCheckIntervalMs: 600_000,
+  offsetsRetentionMs: 20_000,
+  offsetsRetentionCheckIntervalMs: 3000,
 };
+
+/** What all consumers subscribe to; offsets of other topics are committed too. */
+export const READ_TOPIC = "t";
 
 interface Caller {
   readonly heard: Heard;
@@ -37,6 +40,7 @@ export class GroupWorld {
   /** False while nothing is to go wrong any more. */
   isRough = true;
   shard!: GroupShard;
+  memory!: GroupMemory;
   /** Everything appended and not lost; `durable` of it is synced. */
   log: GroupRecord[] = [];
   durable = 0;
@@ -44,7 +48,18 @@ export class GroupWorld {
   readonly acknowledged = new Map<string, number>();
   /** What each generation of each group was told, by "group/generation". */
   readonly told = new Map<string, string>();
-  readonly counts = { steps: 0, crashes: 0, failedAppends: 0, generations: 0, commits: 0, brokenConnections: 0 };
+  readonly counts = {
+    steps: 0,
+    crashes: 0,
+    failedAppends: 0,
+    generations: 0,
+    commits: 0,
+    brokenConnections: 0,
+    /** By the passing of time. */
+    expiredOffsets: 0,
+    /** By time or by an admin. */
+    removedGroups: 0,
+  };
   /** A line for everything that is heard, so that two runs can be compared. */
   readonly transcript: string[] = [];
 
@@ -78,7 +93,7 @@ export class GroupWorld {
       const nextMs = Math.min(event?.atMs ?? Number.POSITIVE_INFINITY, wakeMs);
       if (nextMs > until) break;
       this.nowMs = Math.max(this.nowMs, nextMs);
-      if (wakeMs <= this.nowMs) this.take(this.shard.tick(this.nowMs));
+      if (wakeMs <= this.nowMs) this.tick();
       else this.events.shift()!.run();
     }
     this.nowMs = until;
@@ -122,22 +137,33 @@ export class GroupWorld {
 
   /** What a machine is that has only seen the log. */
   replayed(): GroupShard {
-    const shard = new GroupShard(CONFIG, new GroupMemory(10_000_000), silentLogger);
-    for (const record of this.log) shard.apply(record);
-    return shard;
+    return this.load(new GroupMemory(10_000_000));
   }
 
   /** The newest record of an offset, -1 if there is none. */
-  positionOf(groupId: string, partition: number): number {
+  positionOf(groupId: string, topic: string, partition: number): number {
     return this.log.findLastIndex(
-      (record) => record.kind === "offset" && record.groupId === groupId && record.partition === partition,
+      (record) =>
+        record.kind === "offset" && record.groupId === groupId && record.topic === topic && record.partition === partition,
     );
+  }
+
+  /** How often the group was removed: its generations begin anew each time. */
+  livesOf(groupId: string): number {
+    return this.log.filter((record) => record.kind === "group" && record.groupId === groupId && record.value === null).length;
+  }
+
+  private load(memory: GroupMemory): GroupShard {
+    const shard = new GroupShard(CONFIG, memory, silentLogger);
+    for (const record of this.log) shard.apply(record);
+    return shard;
   }
 
   private start(): void {
     this.incarnation++;
     this.callers = new Map();
-    this.shard = this.replayed();
+    this.memory = new GroupMemory(10_000_000);
+    this.shard = this.load(this.memory);
     this.take(this.shard.loaded(this.nowMs));
   }
 
@@ -157,11 +183,40 @@ export class GroupWorld {
       throw new Error(`${command.memberId} of generation ${command.generationId} committed in ${group.generationId}`);
   }
 
+  private tick(): void {
+    const effects = this.shard.tick(this.nowMs);
+    for (const record of effects.records) if (record.value === null) this.checkExpiry(record);
+    this.take(effects);
+  }
+
+  /** Nothing goes by itself before its time: told from the log, but for a group whose becoming empty could not be written. */
+  private checkExpiry(record: GroupRecord): void {
+    const { groupId } = record;
+    const newest = this.log.findLast((each) => each.kind === "group" && each.groupId === groupId);
+    const group = newest?.kind === "group" ? newest.value : null;
+    const live = this.shard.groups.get(groupId)!;
+    const isEmpty = group !== null && live.members.size === 0;
+    if (record.kind === "group") {
+      if (live.members.size > 0) throw new Error(`${groupId} was removed with its members`);
+      return;
+    }
+    const { topic, partition } = record;
+    const commit = this.log[this.positionOf(groupId, topic, partition)];
+    if (commit?.kind !== "offset" || commit.value === null) throw new Error(`${groupId} has no offset of ${topic}-${partition}`);
+    if (group !== null && !isEmpty && topic === READ_TOPIC) throw new Error(`${groupId} reads ${topic} and lost its offset`);
+    const hasEmptyRecord = isEmpty && group.members.length === 0;
+    const sinceMs = hasEmptyRecord ? group.stateSinceMs : isEmpty ? live.stateSinceMs : commit.value.committedMs;
+    if (this.nowMs - sinceMs < CONFIG.offsetsRetentionMs) throw new Error(`the offset ${topic}-${partition} went too early`);
+    this.counts.expiredOffsets++;
+  }
+
   private take(effects: Effects<GroupRecord, GroupReply>): void {
     if (effects.records.length > 0) {
       if (this.isRough && this.random(50) === 0) {
         this.counts.failedAppends++;
         for (const { ticket } of effects.replies) this.deliver(ticket, null);
+        // What can be split may have been written in part.
+        if (effects.canBeSplit) this.append(effects.records.slice(0, this.random(effects.records.length)));
         this.take(this.shard.rejected(effects, this.nowMs));
         return;
       }
@@ -174,6 +229,7 @@ export class GroupWorld {
   private append(records: readonly GroupRecord[]): void {
     for (const record of records) {
       if (record.kind === "group" && record.value !== null && record.value.members.length > 0) this.counts.generations++;
+      if (record.kind === "group" && record.value === null) this.counts.removedGroups++;
       this.log.push(record);
       this.shard.apply(record);
     }
