@@ -5,6 +5,7 @@ import { dataCodec, requestCodec, responseCodec } from "./compile.ts";
 import { MalformedError } from "./errors.ts";
 import { Fetch } from "./messages/01-fetch.ts";
 import { Metadata } from "./messages/03-metadata.ts";
+import { ConsumerGroupMemberMetadataValue } from "./records/consumer-groups.ts";
 import {
   array,
   bool,
@@ -96,6 +97,22 @@ const Plain = data({
     old: string("0").default("gone"),
     plain: string("2+").nullable().inflexible(),
   },
+});
+
+test("a tagged struct has a varint before it: 0 is null (bytes of Kafka's ConsumerGroupMemberMetadataValue)", () => {
+  const client = { instanceId: "", rackId: "", clientId: "c", clientHost: "h", serverAssignor: "" };
+  const subscription = { subscribedTopicNames: ["t"], subscribedTopicRegex: "", rebalanceTimeoutMs: -1 };
+  const untagged = "01010263026802027401ffffffff01";
+  const cases = {
+    "00": { sessionTimeoutMs: 0, supportedProtocols: [] },
+    "01000100": null,
+    "01000701000000070100": { sessionTimeoutMs: 7, supportedProtocols: [] },
+  };
+  for (const [tags, classicMemberMetadata] of Object.entries(cases)) {
+    const value = { ...client, ...subscription, classicMemberMetadata };
+    expect(encode(ConsumerGroupMemberMetadataValue, 0, value)).toBe(untagged + tags);
+    expect(decode(ConsumerGroupMemberMetadataValue, 0, untagged + tags)).toEqual(value);
+  }
 });
 
 describe("nulls", () => {

@@ -219,7 +219,8 @@ class DecodeSource {
         return this.sized(of, "int32", nullable, to, (n) => this.items(of.of as AnyField, n, to, path));
       case "struct": {
         const read = `${to} = ${this.reader(of.of as Fields, `${path}.`)}(r);`;
-        return nullable ? `if (r.int8() < 0) ${to} = null; else ${read}` : read;
+        const isNull = of.tag === null ? "r.int8() < 0" : "r.uvarint() === 0";
+        return nullable ? `if (${isNull}) ${to} = null; else ${read}` : read;
       }
       default:
         return `${to} = r.${of.kind}();`;
@@ -281,9 +282,8 @@ class EncodeSource {
     if (of.kind === "array" || of.kind === "bytes" || of.kind === "records") return `${from} !== null && ${from}.length === 0`;
     if (of.kind !== "struct") return `${from} === ${fallback(of)}`;
     const inner = inlineAt(of.of as Fields, this.target.version).concat(taggedAt(of.of as Fields, this.target.version));
-    return inner
-      .map(([name, field]) => `(${from}.${name} === undefined || ${this.isDefault(field, `${from}.${name}`)})`)
-      .join(" && ");
+    const each = inner.map(([name, field]) => `(${from}.${name} === undefined || ${this.isDefault(field, `${from}.${name}`)})`);
+    return [`${from} !== null`, ...each].join(" && ");
   }
 
   private field([name, of]: Entry): string {
@@ -312,7 +312,8 @@ class EncodeSource {
       case "struct": {
         const write = this.writer(of.of as Fields);
         const prefix = covers(of.nullableVersions, this.target.version) ? "w.int8(1); " : "";
-        return this.nullable(of, from, name, "w.int8(-1);", (v) => `${prefix}${write}(w, ${v});`);
+        const none = of.tag === null ? "w.int8(-1);" : "w.uvarint(0);";
+        return this.nullable(of, from, name, none, (v) => `${prefix}${write}(w, ${v});`);
       }
       default:
         return `w.${of.kind}(${from});`;

@@ -5,10 +5,27 @@ import { Writer } from "../../src/bytes/writer.ts";
 import { type Codec, dataCodec, requestCodec, responseCodec } from "../../src/protocol/compile.ts";
 import { MalformedError } from "../../src/protocol/errors.ts";
 import { APIS } from "../../src/protocol/messages/index.ts";
+import {
+  ConsumerGroupCurrentMemberAssignmentKey,
+  ConsumerGroupCurrentMemberAssignmentValue,
+  ConsumerGroupMemberMetadataKey,
+  ConsumerGroupMemberMetadataValue,
+  ConsumerGroupMetadataKey,
+  ConsumerGroupMetadataValue,
+  ConsumerGroupPartitionMetadataKey,
+  ConsumerGroupPartitionMetadataValue,
+  ConsumerGroupRegularExpressionKey,
+  ConsumerGroupRegularExpressionValue,
+  ConsumerGroupTargetAssignmentMemberKey,
+  ConsumerGroupTargetAssignmentMemberValue,
+  ConsumerGroupTargetAssignmentMetadataKey,
+  ConsumerGroupTargetAssignmentMetadataValue,
+} from "../../src/protocol/records/consumer-groups.ts";
 import { ConsumerProtocolAssignment, ConsumerProtocolSubscription } from "../../src/protocol/records/consumer-protocol.ts";
 import { RequestHeader, ResponseHeader } from "../../src/protocol/records/headers.ts";
 import { AbortedTxn, ControlRecordTypeSchema, EndTxnMarker, ProducerSnapshot } from "../../src/protocol/records/log.ts";
 import { GroupMetadataKey, GroupMetadataValue, OffsetCommitKey, OffsetCommitValue } from "../../src/protocol/records/offsets.ts";
+import { TransactionLogKey, TransactionLogValue } from "../../src/protocol/records/transactions.ts";
 import { type Data, type Erased, parseVersions, type Versions } from "../../src/protocol/schema.ts";
 
 const DATA: readonly Data<Erased>[] = [
@@ -24,6 +41,22 @@ const DATA: readonly Data<Erased>[] = [
   GroupMetadataKey,
   GroupMetadataValue,
   ProducerSnapshot,
+  ConsumerGroupMetadataKey,
+  ConsumerGroupMetadataValue,
+  ConsumerGroupPartitionMetadataKey,
+  ConsumerGroupPartitionMetadataValue,
+  ConsumerGroupMemberMetadataKey,
+  ConsumerGroupMemberMetadataValue,
+  ConsumerGroupTargetAssignmentMetadataKey,
+  ConsumerGroupTargetAssignmentMetadataValue,
+  ConsumerGroupTargetAssignmentMemberKey,
+  ConsumerGroupTargetAssignmentMemberValue,
+  ConsumerGroupCurrentMemberAssignmentKey,
+  ConsumerGroupCurrentMemberAssignmentValue,
+  ConsumerGroupRegularExpressionKey,
+  ConsumerGroupRegularExpressionValue,
+  TransactionLogKey,
+  TransactionLogValue,
 ];
 
 type Case = [fill: string, base64: string, values: unknown];
