@@ -20,6 +20,7 @@ const IDEMPOTENT_WRITE = 12;
 const bits = (...operations: number[]): number => operations.reduce((field, operation) => field | (1 << operation), 0);
 
 export const TOPIC_OPERATIONS = bits(READ, WRITE, CREATE, DESCRIBE, DELETE, ALTER, DESCRIBE_CONFIGS, ALTER_CONFIGS);
+export const GROUP_OPERATIONS = bits(READ, DESCRIBE, DELETE, ALTER_CONFIGS, DESCRIBE_CONFIGS);
 export const CLUSTER_OPERATIONS = bits(
   CREATE,
   CLUSTER_ACTION,

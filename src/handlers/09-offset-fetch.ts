@@ -55,10 +55,14 @@ function askedGroups(call: FetchCall): AskedGroup[] {
 function fetchGroup(call: FetchCall, asked: AskedGroup, done: (answer: GroupAnswer) => void): void {
   const { topics, unknown } = resolve(call, asked.topics);
   call.broker.groups.ask<"fetch">({ kind: "fetch", groupId: asked.groupId, topics }, (outcome) => {
-    if (outcome instanceof KafkaError) done(refused(asked, outcome.code));
+    if (outcome instanceof KafkaError) done(refused(asked, toldAs(outcome)));
     else done({ groupId: asked.groupId, topics: [...outcome.topics.flatMap((topic) => answered(call, topic)), ...unknown] });
   });
 }
+
+/** Consumers before 3.9 do not know that a coordinator may not be available. Source: GroupCoordinatorService.handleOffsetFetchException. */
+const toldAs = ({ code }: KafkaError): number =>
+  code === ErrorCode.COORDINATOR_NOT_AVAILABLE ? ErrorCode.NOT_COORDINATOR : code;
 
 /** Topics by name for the group to look up, and the answers for those whose id is unknown. */
 function resolve(call: FetchCall, asked: AskedTopics | null): { topics: FetchCommand["topics"]; unknown: TopicAnswer[] } {

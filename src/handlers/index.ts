@@ -10,13 +10,17 @@ import { joinGroup } from "./11-join-group.ts";
 import { heartbeat } from "./12-heartbeat.ts";
 import { leaveGroup } from "./13-leave-group.ts";
 import { syncGroup } from "./14-sync-group.ts";
+import { describeGroups } from "./15-describe-groups.ts";
+import { listGroups } from "./16-list-groups.ts";
 import { apiVersions } from "./18-api-versions.ts";
 import { createTopics } from "./19-create-topics.ts";
 import { deleteTopics } from "./20-delete-topics.ts";
 import { initProducerId } from "./22-init-producer-id.ts";
 import { offsetForLeaderEpoch } from "./23-offset-for-leader-epoch.ts";
 import { describeConfigs } from "./32-describe-configs.ts";
+import { deleteGroups } from "./42-delete-groups.ts";
 import { listPartitionReassignments } from "./46-list-partition-reassignments.ts";
+import { offsetDelete } from "./47-offset-delete.ts";
 import { describeCluster } from "./60-describe-cluster.ts";
 import { describeTopicPartitions } from "./75-describe-topic-partitions.ts";
 import type { Handler } from "./handler.ts";
@@ -33,12 +37,16 @@ const others: readonly Handler[] = [
   heartbeat,
   leaveGroup,
   syncGroup,
+  describeGroups,
+  listGroups,
   createTopics,
   deleteTopics,
   initProducerId,
   offsetForLeaderEpoch,
   describeConfigs,
+  deleteGroups,
   listPartitionReassignments,
+  offsetDelete,
   describeCluster,
   describeTopicPartitions,
 ];
