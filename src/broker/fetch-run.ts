@@ -12,6 +12,7 @@ import type { Clock } from "../io/clock.ts";
 import type { Deadline, Deadlines } from "../io/deadlines.ts";
 import type { LogRead } from "../log/log.ts";
 import { NOTHING_READ } from "../log/segment-read.ts";
+import type { AbortedTransaction } from "../log/transaction-index.ts";
 import { ErrorCode, KafkaError } from "../protocol/errors.ts";
 import { batchBytes, lastOffset } from "../record/batch.ts";
 import type { FetchTarget } from "./fetch-target.ts";
@@ -32,6 +33,8 @@ export interface TargetResult {
   readonly divergingEpoch: { epoch: number; endOffset: number } | null;
   readonly records: readonly Uint8Array[];
   readonly bytes: number;
+  /** Those that have records in what was read; null unless committed data was asked for. */
+  readonly abortedTransactions: AbortedTransaction[] | null;
   /** Up to where the read might go: the end of what was readable when it began. */
   readonly limitOffset: number;
 }
@@ -67,6 +70,9 @@ export interface FetchOwner {
   onFailed(error: unknown): void;
 }
 
+type Aborted = AbortedTransaction[] | null;
+
+const NONE_ABORTED: AbortedTransaction[] = [];
 const NO_RESULTS: TargetResult[] = [];
 /** Of a target whose read has yet to come: what moves until then, the read will bring. */
 const UNREAD = -1;
@@ -246,7 +252,7 @@ export class FetchRun {
       const divergingEpoch = divergence(partition, target);
       if (divergingEpoch !== null) {
         this.urgent = true;
-        this.keep(target, partition, NOTHING_READ, 0, divergingEpoch);
+        this.keep(target, partition, NOTHING_READ, 0, divergingEpoch, null);
         return null;
       }
       const { isolation } = this.limits;
@@ -254,21 +260,44 @@ export class FetchRun {
       const maxBytes = Math.min(target.maxBytes, this.remaining);
       const read = partition.read(target.fetchOffset, isolation, maxBytes, this.bytes === 0);
       if (!(read instanceof Promise)) {
-        this.keep(target, partition, read, limitOffset, null);
+        const aborted = this.abortedIn(read, target, partition);
+        if (aborted instanceof Promise) return this.keepLate(this.together(read, aborted), target, partition, limitOffset);
+        this.keep(target, partition, read, limitOffset, null, aborted);
         return null;
       }
-      return read.then(
-        (late) => {
-          if (this.state !== "ended") this.keep(target, partition, late, limitOffset, null);
-        },
-        (error) => {
-          if (this.state !== "ended") this.refuse(target, partition.closedWith ?? error);
-        },
-      );
+      const whole = read.then((late) => this.together(late, this.abortedIn(late, target, partition)));
+      return this.keepLate(whole, target, partition, limitOffset);
     } catch (error) {
       this.refuse(target, error);
       return null;
     }
+  }
+
+  /** What a reader of committed data must leave out of what was read. */
+  private abortedIn(read: LogRead, target: FetchTarget, partition: Partition): Aborted | Promise<Aborted> {
+    if (this.limits.isolation !== "read_committed") return null;
+    if (read.bytes === 0) return NONE_ABORTED;
+    return partition.log.abortedTransactions(target.fetchOffset, nextOffset(read.chunks.at(-1)!));
+  }
+
+  private async together(read: LogRead, aborted: Aborted | Promise<Aborted>): Promise<[LogRead, Aborted]> {
+    return [read, await aborted];
+  }
+
+  private keepLate(
+    pending: Promise<[LogRead, Aborted]>,
+    target: FetchTarget,
+    partition: Partition,
+    limitOffset: number,
+  ): Promise<void> {
+    return pending.then(
+      ([read, aborted]) => {
+        if (this.state !== "ended") this.keep(target, partition, read, limitOffset, null, aborted);
+      },
+      (error) => {
+        if (this.state !== "ended") this.refuse(target, partition.closedWith ?? error);
+      },
+    );
   }
 
   private find(target: FetchTarget): Partition | KafkaError {
@@ -297,6 +326,7 @@ export class FetchRun {
     read: LogRead,
     limitOffset: number,
     divergingEpoch: TargetResult["divergingEpoch"],
+    abortedTransactions: Aborted,
   ): void {
     this.bytes += read.bytes;
     this.remaining = Math.max(0, this.remaining - read.bytes);
@@ -310,6 +340,7 @@ export class FetchRun {
       divergingEpoch,
       records: read.chunks,
       bytes: read.bytes,
+      abortedTransactions,
       limitOffset,
     });
   }
@@ -331,6 +362,7 @@ export class FetchRun {
       divergingEpoch: null,
       records: NOTHING_READ.chunks,
       bytes: 0,
+      abortedTransactions: null,
       limitOffset: -1,
     });
   }

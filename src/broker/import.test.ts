@@ -142,19 +142,26 @@ describe("batches", () => {
     expect(await reasonsOf(world)).toEqual([reason]);
   });
 
-  test("committed transactions are taken; markers without data, too", async () => {
-    const { world } = await worldWith(oneLog(batch(0, transactional), marker("commit", 2), marker("abort", 3, 8), batch(4)));
+  test("transactions are taken, with what says which were aborted; markers without data, too", async () => {
+    const { world } = await worldWith(
+      oneLog(batch(0, transactional), marker("commit", 2), marker("abort", 3, 8), batch(4)),
+      oneLog(batch(0, transactional), marker("abort", 2), batch(3, transactional), marker("abort", 5)),
+    );
     expect(await reasonsOf(world)).toEqual([]);
     expect(world.broker.partition("t", 0)!.lastStableOffset).toBe(6);
+    const abortedIn = async (index: number) => await world.broker.partition("t", index)!.log.abortedTransactions(0, 6);
+    expect(await world.clock.run(Promise.all([abortedIn(0), abortedIn(1)]))).toEqual([
+      [],
+      [
+        { producerId: 7, firstOffset: 0, lastOffset: 2, lastStableOffset: 3 },
+        { producerId: 7, firstOffset: 3, lastOffset: 5, lastStableOffset: 6 },
+      ],
+    ]);
   });
 
-  test("aborted ones are refused, and open ones", async () => {
-    const { world } = await worldWith(
-      oneLog(batch(0, transactional), marker("abort", 2), batch(3, transactional), marker("abort", 5)),
-      oneLog(batch(0), batch(2, transactional)),
-    );
+  test("open ones are refused", async () => {
+    const { world } = await worldWith(oneLog(batch(0)), oneLog(batch(0), batch(2, transactional)));
     expect(await reasonsOf(world)).toEqual([
-      "t-0: 2 aborted transaction(s), the first at offset 0; their records would be seen",
       "t-1: the transaction of producer 7 at offset 2 is open; let it end before that Kafka is stopped",
     ]);
   });

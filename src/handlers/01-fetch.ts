@@ -308,7 +308,7 @@ function partitionAnswer(call: FetchCall, result: TargetResult): PartitionAnswer
     highWatermark: result.highWatermark,
     lastStableOffset: result.lastStableOffset,
     logStartOffset: result.logStartOffset,
-    abortedTransactions: call.request.isolationLevel === 1 && errorCode === ErrorCode.NONE ? [] : null,
+    abortedTransactions: result.abortedTransactions,
     records: result.records, // never null: librdkafka's parser fails on it
   };
   if (result.divergingEpoch !== null) answer.divergingEpoch = result.divergingEpoch;

@@ -2,7 +2,7 @@
 import type { Logger } from "../base/logger.ts";
 import type { Clock } from "../io/clock.ts";
 import type { Disk } from "../io/disk.ts";
-import { INDEX_SUFFIX, TIME_INDEX_SUFFIX } from "./file-names.ts";
+import { INDEX_SUFFIX, TIME_INDEX_SUFFIX, TRANSACTION_INDEX_SUFFIX } from "./file-names.ts";
 import type { Segment } from "./segment.ts";
 
 const BLOCK_BYTES = 1024 * 1024;
@@ -85,6 +85,7 @@ export async function moveSegmentAside(context: CutContext, segment: Segment, wh
   const aside = asideName(context, segment, segment.baseOffset);
   disk.remove(segment.pathOf(INDEX_SUFFIX));
   disk.remove(segment.pathOf(TIME_INDEX_SUFFIX));
+  disk.remove(segment.pathOf(TRANSACTION_INDEX_SUFFIX));
   if (segment.size > 0) disk.rename(segment.path, aside);
   else disk.remove(segment.path);
   await disk.syncDirectory(context.directory);

@@ -3,6 +3,8 @@
 export const LOG_SUFFIX = ".log";
 export const INDEX_SUFFIX = ".index";
 export const TIME_INDEX_SUFFIX = ".timeindex";
+/** Only where there are aborted transactions (transaction-index.ts). */
+export const TRANSACTION_INDEX_SUFFIX = ".txnindex";
 export const SNAPSHOT_SUFFIX = ".snapshot";
 /** Our companion of a `.snapshot`: the whole window of each producer (producer-snapshot.ts). */
 export const WINDOWS_SUFFIX = ".producer-windows";

@@ -14,6 +14,9 @@ const PAGE_ENTRIES = 256;
 /** Whether the entry at `at` of `entries` lies at or before what is looked for. */
 export type AtOrBefore = (entries: Buffer, at: number) => boolean;
 
+/** Takes an entry at `at` of `entries`, the `n`-th of the file. */
+export type UseEntry<T> = (entries: Buffer, at: number, n: number) => T;
+
 export class IndexFile {
   readonly entryBytes: number;
   private readonly files: OpenFiles;
@@ -103,10 +106,13 @@ export class IndexFile {
     return use(entry, 0);
   }
 
-  /** Runs `use` on the last entry that is at or before what is looked for (`at` -1 if none is). A promise only if pages are cold. */
-  search<T>(atOrBefore: AtOrBefore, use: (entries: Buffer, at: number) => T): T | Promise<T> {
-    if (this.tailCount > 0 && atOrBefore(this.tail, 0)) return use(this.tail, this.lastIn(this.tail, this.tailCount, atOrBefore));
-    if (this.stored === 0) return use(this.tail, -1);
+  /** Runs `use` on the last entry that is at or before what is looked for, and its number (both -1 if none is). A promise only if pages are cold. */
+  search<T>(atOrBefore: AtOrBefore, use: UseEntry<T>): T | Promise<T> {
+    if (this.tailCount > 0 && atOrBefore(this.tail, 0)) {
+      const at = this.lastIn(this.tail, this.tailCount, atOrBefore);
+      return use(this.tail, at, this.stored + at / this.entryBytes);
+    }
+    if (this.stored === 0) return use(this.tail, -1, -1);
     let low = 0;
     let high = Math.floor((this.stored - 1) / PAGE_ENTRIES);
     const page = scratchPage(this.entryBytes * PAGE_ENTRIES);
@@ -121,15 +127,30 @@ export class IndexFile {
     const entries = this.entriesInPage(low);
     if (file.readHot(page.subarray(0, entries * this.entryBytes), low * page.length) !== entries * this.entryBytes)
       return this.searchCold(low, high, atOrBefore, use);
-    return use(page, this.lastIn(page, entries, atOrBefore));
+    return this.usePage(page, low, entries, atOrBefore, use);
   }
 
-  private async searchCold<T>(
-    from: number,
-    to: number,
-    atOrBefore: AtOrBefore,
-    use: (entries: Buffer, at: number) => T,
-  ): Promise<T> {
+  /** Visits entry `n` and those behind it in order until the visitor says false. Entries that come meanwhile are visited too, or not. */
+  async visit(n: number, visitor: (entries: Buffer, at: number) => boolean): Promise<void> {
+    let next = n;
+    while (next < this.stored) {
+      const count = Math.min(PAGE_ENTRIES, this.stored - next);
+      const page = Buffer.alloc(count * this.entryBytes);
+      const handle = this.files.hold(this.openFile);
+      try {
+        const at = next * this.entryBytes;
+        const hot = handle.file.readHot(page, at);
+        this.requireBytes(hot === page.length ? hot : await handle.file.readCold(page, at), page.length);
+      } finally {
+        this.files.release(handle);
+      }
+      for (let i = 0; i < count; i++) if (!visitor(page, i * this.entryBytes)) return;
+      next += count;
+    }
+    for (let i = next - this.stored; i < this.tailCount; i++) if (!visitor(this.tail, i * this.entryBytes)) return;
+  }
+
+  private async searchCold<T>(from: number, to: number, atOrBefore: AtOrBefore, use: UseEntry<T>): Promise<T> {
     const stored = this.stored;
     const page = Buffer.alloc(this.entryBytes * PAGE_ENTRIES);
     const handle = this.files.hold(this.openFile);
@@ -146,10 +167,15 @@ export class IndexFile {
       const entries = Math.min(PAGE_ENTRIES, stored - low * PAGE_ENTRIES);
       const got = await handle.file.readCold(page.subarray(0, entries * this.entryBytes), low * page.length);
       this.requireBytes(got, entries * this.entryBytes);
-      return use(page, this.lastIn(page, entries, atOrBefore));
+      return this.usePage(page, low, entries, atOrBefore, use);
     } finally {
       this.files.release(handle);
     }
+  }
+
+  private usePage<T>(page: Buffer, number: number, entries: number, atOrBefore: AtOrBefore, use: UseEntry<T>): T {
+    const at = this.lastIn(page, entries, atOrBefore);
+    return use(page, at, at < 0 ? number * PAGE_ENTRIES - 1 : number * PAGE_ENTRIES + at / this.entryBytes);
   }
 
   private entriesInPage(page: number): number {

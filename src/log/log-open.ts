@@ -2,18 +2,18 @@
 import { DiskError, readWholeFile } from "../io/disk.ts";
 import { baseOffset, partitionLeaderEpoch } from "../record/batch.ts";
 import { scanBatches } from "./batch-scan.ts";
-import { EPOCHS_FILE } from "./file-names.ts";
+import { EPOCHS_FILE, offsetOfFileName, TRANSACTION_INDEX_SUFFIX } from "./file-names.ts";
 import { readForeignEnd } from "./foreign-end.ts";
 import { CorruptLog } from "./index-recovery.ts";
 import { LeaderEpochs } from "./leader-epochs.ts";
 import { type Durability, Log, type LogConfig, type LogShared } from "./log.ts";
 import { newSegment } from "./new-segment.ts";
-import type { OpenFile } from "./open-files.ts";
 import { recoverProducers, snapshotOffsets, snapshotPaths } from "./producer-recovery.ts";
 import { ProducerState } from "./producer-state.ts";
 import { type RecoveredSegments, type RecoveryContext, recoverSegments } from "./recovery.ts";
 import type { RecoveryPoint } from "./recovery-points.ts";
 import type { Segment } from "./segment.ts";
+import { plausibleEntries } from "./transaction-index.ts";
 
 export interface OpenLogOptions {
   readonly topic: string;
@@ -106,6 +106,7 @@ async function recoverLog(
   });
   if (!epochsWereRead && recovered.segments.length > 0) await rebuildEpochs(recovered.segments, epochs);
   const logStartOffset = recovered.segments[0]?.baseOffset ?? recovered.logEndOffset;
+  const transactionsFrom = loadTransactions(context, recovered);
   const restored = await recoverProducers(
     {
       disk: shared.disk,
@@ -117,9 +118,12 @@ async function recoverLog(
       logEndOffset: recovered.logEndOffset,
       // At the recovery point itself a snapshot may be newer than the round.
       trustedOffset: Math.max((point?.offset ?? 0) - 1, recovery.foreignEnd),
+      transactionsFrom,
     },
     producers,
   );
+  const indexed = recovered.segments.filter(({ transactions }) => !transactions.file.isWritten);
+  for (const { transactions } of indexed) transactions.flush();
   const log = new Log(shared, {
     ...partsOf(context, o, point, epochs, producers),
     directoryExists: true,
@@ -128,7 +132,8 @@ async function recoverLog(
     snapshotOffset: restored.snapshotOffset,
     epochsOnDisk: epochsWereRead ? 0 : -1,
   });
-  if (recovered.wasValidated || recovered.changed.length > 0 || restored.removed) await syncRecovered(context, recovered, point);
+  if (recovered.wasValidated || recovered.changed.length > 0 || restored.removed || indexed.length > 0)
+    await syncRecovered(context, recovered, indexed, point);
   producers.onHighWatermark(log.durableEndOffset); // what was found is on the disk: transactions that have ended are settled
   log.settleRecovery(recovered.wasValidated);
   return log;
@@ -191,11 +196,38 @@ async function rebuildEpochs(segments: readonly Segment[], epochs: LeaderEpochs)
   }
 }
 
+/**
+ * Takes over the indexes of aborted transactions as far as they are believed. Returns from where on the log has to tell; Infinity if
+ * nowhere.
+ */
+function loadTransactions(context: OpenContext, recovered: RecoveredSegments): number {
+  const { disk } = context.shared;
+  const { segments, wasValidated, believedEnd } = recovered;
+  let from = wasValidated ? believedEnd : Number.POSITIVE_INFINITY;
+  const byBase = new Map(segments.map((segment) => [segment.baseOffset, segment]));
+  for (const { name } of disk.list(context.directory) ?? []) {
+    const segment = byBase.get(offsetOfFileName(name, TRANSACTION_INDEX_SUFFIX) ?? -1);
+    const bytes = segment === undefined ? null : readWholeFile(disk, `${context.directory}/${name}`);
+    if (segment === undefined || bytes === null) continue;
+    const whole = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    const { entries, isExact } = plausibleEntries(whole, segment.baseOffset, segment.nextOffset);
+    segment.loadTransactions(entries, isExact);
+    if (!isExact && segment.baseOffset < from) from = segment.baseOffset;
+  }
+  for (const { transactions, nextOffset } of segments) if (nextOffset > from) transactions.truncateTo(from);
+  return from;
+}
+
 /** What recovery changed or found above the recovery point counts once it is on the disk: in the next round, with whatever else is dirty. */
-function syncRecovered(context: OpenContext, recovered: RecoveredSegments, point: RecoveryPoint | null): Promise<void> {
+function syncRecovered(
+  context: OpenContext,
+  recovered: RecoveredSegments,
+  indexed: readonly Segment[],
+  point: RecoveryPoint | null,
+): Promise<void> {
   const { shared, directory } = context;
   const { files: openFiles, disk } = shared;
-  const wanted: OpenFile[] = [];
+  const wanted = indexed.map(({ transactions }) => transactions.file.openFile);
   for (const segment of recovered.changed) {
     wanted.push(segment.log);
     if (segment !== recovered.segments.at(-1)) wanted.push(segment.offsetIndex.file.openFile, segment.timeIndex.file.openFile);

@@ -6,6 +6,9 @@ import { CorruptLog, extendIndexes } from "./index-recovery.ts";
 import type { Log } from "./log.ts";
 import type { Segment } from "./segment.ts";
 import { BEYOND_SEGMENT, type LogRead, NOTHING_READ, type ReadLimits, readSegment, WrongIndex } from "./segment-read.ts";
+import type { AbortedTransaction } from "./transaction-index.ts";
+
+const NONE_ABORTED: AbortedTransaction[] = [];
 
 export class LogReader {
   private readonly log: Log;
@@ -28,6 +31,26 @@ export class LogReader {
       return NOTHING_READ;
     } catch (error) {
       return this.readAgain(error, offset, limits);
+    }
+  }
+
+  /** See Log.abortedTransactions. */
+  abortedTransactions(from: number, upperBound: number): AbortedTransaction[] | Promise<AbortedTransaction[]> {
+    const segments = this.log.segments
+      .slice(this.log.segmentIndexOf(from))
+      .filter(({ transactions: { file } }) => file.count > 0);
+    return segments.length === 0 ? NONE_ABORTED : this.collectAborted(segments, from, upperBound);
+  }
+
+  private async collectAborted(segments: readonly Segment[], from: number, upperBound: number): Promise<AbortedTransaction[]> {
+    const { cuts } = this.log;
+    const found: AbortedTransaction[] = [];
+    try {
+      for (const { transactions } of segments) if (await transactions.collect(from, upperBound, found)) break;
+      return found;
+    } catch (error) {
+      if (cuts !== this.log.cuts) return []; // what was read is gone too
+      throw this.toKafkaError(error);
     }
   }
 

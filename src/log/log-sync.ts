@@ -54,6 +54,8 @@ export class LogSync implements SyncTarget, RecoveryPointSource {
     directories: NO_DIRECTORIES,
     handles: [] as Handle[],
     staleSnapshots: [] as number[],
+    /** Whether the index of aborted transactions is synced with it as far as the log is. */
+    transactionsAreWritten: true,
     /** The change of the epochs that was written beside their file; -1 for none. */
     epochs: -1,
     endBytes: 0,
@@ -143,6 +145,7 @@ export class LogSync implements SyncTarget, RecoveryPointSource {
     [round.handles, this.pendingHandles] = [this.pendingHandles, round.handles];
     [round.staleSnapshots, this.staleSnapshots] = [this.staleSnapshots, round.staleSnapshots];
     round.epochs = this.writeEpochs();
+    round.transactionsAreWritten = this.writeTransactions();
     if (this.syncsEverything && this.appendedTo !== null) {
       this.appendedTo.holds++;
       round.handles.push(this.appendedTo);
@@ -167,7 +170,8 @@ export class LogSync implements SyncTarget, RecoveryPointSource {
       this.attempt("an old producer snapshot", () => removeSnapshot(this.shared.disk, this.log.directory, offset));
     round.staleSnapshots.length = 0;
     if (round.epochs >= 0) this.publishEpochs(round.epochs);
-    else if (!this.epochsAreBehind && !this.pendingDirectories.has(this.log.directory)) this.movePoint(round.point);
+    else if (round.transactionsAreWritten && !this.epochsAreBehind && !this.pendingDirectories.has(this.log.directory))
+      this.movePoint(round.point);
     this.log.synced(Math.min(round.point.offset, this.log.logEndOffset), round.endBytes);
   }
 
@@ -200,6 +204,20 @@ export class LogSync implements SyncTarget, RecoveryPointSource {
       handle.file.write(leaderEpochs.encode(), 0);
     });
     return wrote ? changes : -1;
+  }
+
+  /** Writes which transactions were aborted, to be synced in the round that begins. */
+  private writeTransactions(): boolean {
+    const { active, directory } = this.log;
+    if (!this.syncsEverything || this.closed || active === undefined || !active.transactions.isDirty) return true;
+    return this.attempt("the index of aborted transactions", () => {
+      const { transactions } = active;
+      transactions.flush();
+      this.round.handles.push(this.shared.files.hold(transactions.file.openFile, "write"));
+      if (!transactions.nameIsSynced) this.pendingDirectories.add(directory);
+      transactions.nameIsSynced = true;
+      transactions.isDirty = false;
+    });
   }
 
   /** The file beside is synced: it takes the place of the old one, and the next round syncs the name. */

@@ -2,7 +2,7 @@
 import { KafkaError } from "../protocol/errors.ts";
 import { baseOffset, lastOffset } from "../record/batch.ts";
 import { scanBatches } from "./batch-scan.ts";
-import { INDEX_SUFFIX, TIME_INDEX_SUFFIX } from "./file-names.ts";
+import { INDEX_SUFFIX, TIME_INDEX_SUFFIX, TRANSACTION_INDEX_SUFFIX } from "./file-names.ts";
 import { completeIndexes } from "./index-recovery.ts";
 import type { Log } from "./log.ts";
 import { recoverProducers, removeSnapshot, snapshotOffsets } from "./producer-recovery.ts";
@@ -100,6 +100,7 @@ function removeSegment(log: Log, segment: Segment): void {
   disk.remove(segment.path);
   disk.remove(segment.pathOf(INDEX_SUFFIX));
   disk.remove(segment.pathOf(TIME_INDEX_SUFFIX));
+  disk.remove(segment.pathOf(TRANSACTION_INDEX_SUFFIX));
 }
 
 async function cutSegment(log: Log, { segment, position, offset }: Cut): Promise<void> {
@@ -112,20 +113,31 @@ async function cutSegment(log: Log, { segment, position, offset }: Cut): Promise
   segment.forgetFrom(position, offset);
   const kept = segment.entriesBelow(position, offset);
   await completeIndexes(segment, kept, position, log.config.indexIntervalBytes);
+  segment.transactions.truncateTo(offset);
+  segment.transactions.flush();
   segment.nextOffset = offset;
 }
 
 async function restoreProducers(log: Log): Promise<void> {
   const { disk, logger, clock } = log.shared;
   const { directory, segments, logStartOffset, logEndOffset } = log;
-  const range = { segments, logStartOffset, logEndOffset, trustedOffset: logEndOffset };
+  const range = {
+    segments,
+    logStartOffset,
+    logEndOffset,
+    trustedOffset: logEndOffset,
+    transactionsFrom: Number.POSITIVE_INFINITY,
+  };
   const restored = await recoverProducers({ disk, logger, directory, nowMs: clock.nowMs(), ...range }, log.producers);
   log.snapshotOffset = restored.snapshotOffset;
+  log.producers.onHighWatermark(log.durableEndOffset);
 }
 
 async function makeDurable(log: Log): Promise<void> {
   const { rounds } = log.shared;
   const { active } = log;
-  log.sync.include(active === undefined ? [] : [active.hold()], [log.directory], true);
+  const handles = active === undefined ? [] : [active.hold()];
+  if (active?.transactions.hasFile) handles.push(log.shared.files.hold(active.transactions.file.openFile));
+  log.sync.include(handles, [log.directory], true);
   await rounds.idle();
 }

@@ -5,7 +5,8 @@
 import { DiskError } from "../io/disk.ts";
 import { KafkaError } from "../protocol/errors.ts";
 import { maxTimestamp, setBaseOffset, setPartitionLeaderEpoch, timestampType } from "../record/batch.ts";
-import type { ValidBatch } from "../record/validate.ts";
+import { buildTransactionMarker } from "../record/control.ts";
+import { markerBatch, type ValidBatch } from "../record/validate.ts";
 import { PARTITION_METADATA_FILE } from "./file-names.ts";
 import type { LeaderEpochs } from "./leader-epochs.ts";
 import { LogReader } from "./log-read.ts";
@@ -16,11 +17,12 @@ import type { Appended, Durability, LogConfig, LogParts, LogShared } from "./log
 import { newSegment } from "./new-segment.ts";
 import type { Handle } from "./open-files.ts";
 import { encodePartitionMetadata } from "./partition-metadata.ts";
-import { applyStored, snapshotPaths, writeSnapshot } from "./producer-recovery.ts";
-import type { BatchMetadata, ProducerState } from "./producer-state.ts";
+import { abortedBy, applyStored, snapshotPaths, writeSnapshot } from "./producer-recovery.ts";
+import type { BatchMetadata, ProducerState, TransactionMarker } from "./producer-state.ts";
 import type { Segment } from "./segment.ts";
 import { type LogRead, NOTHING_READ, type ReadLimits } from "./segment-read.ts";
 import { LogTail } from "./tail-cache.ts";
+import type { AbortedTransaction } from "./transaction-index.ts";
 
 export type { TimestampedOffset } from "./log-time.ts";
 export type { Appended, Durability, LogConfig, LogParts, LogShared } from "./log-types.ts";
@@ -99,7 +101,8 @@ export class Log implements SyncedLog {
 
   /** The first offset of the earliest transaction that readers of committed data may not pass; null when there is none. */
   get firstOpenTransactionOffset(): number | null {
-    return this.producers.firstUnstableOffset;
+    const first = this.producers.firstUnstableOffset;
+    return first === null ? null : Math.max(first, this.logStartOffset);
   }
 
   /** The segment that is written to. */
@@ -133,7 +136,7 @@ export class Log implements SyncedLog {
     segment.appended(bytes.length, lastOffset, batch.maxTimestampMs, this.config.indexIntervalBytes);
     if (leaderEpoch > this.leaderEpochs.latest) this.leaderEpochs.assign(leaderEpoch, baseOffset);
     if (batch.producerId >= 0) {
-      if (batch.isControl) applyStored(this.producers, bytes, 0);
+      if (batch.isControl) this.applyMarker(bytes, segment);
       else this.producers.apply(batch, baseOffset, lastOffset, batch.maxTimestampMs);
     }
     this.logEndOffset = lastOffset + 1;
@@ -142,6 +145,25 @@ export class Log implements SyncedLog {
     this.afterAppend();
     const logAppendTimeMs = timestampType(bytes, 0) === "LogAppendTime" ? maxTimestamp(bytes, 0) : -1;
     return { baseOffset, lastOffset, logAppendTimeMs, duplicate: false, logStartOffset: this.logStartOffset };
+  }
+
+  /**
+   * Appends the marker that ends a transaction. Throws KafkaError INVALID_PRODUCER_EPOCH or TRANSACTION_COORDINATOR_FENCED for one that
+   * comes too late, and as `append` does.
+   */
+  appendMarker(marker: TransactionMarker, transactionVersion: number, leaderEpoch: number): Appended {
+    this.checkUsable();
+    this.producers.checkMarker(marker, transactionVersion);
+    return this.append(markerBatch(buildTransactionMarker(marker), marker), leaderEpoch);
+  }
+
+  /**
+   * Aborted transactions that have records in [from, upperBound), by ascending marker; a promise if there may be any. Rejects as `read`
+   * does. Source: LocalLog.collectAbortedTransactions.
+   */
+  abortedTransactions(from: number, upperBound: number): AbortedTransaction[] | Promise<AbortedTransaction[]> {
+    this.checkUsable();
+    return this.reader.abortedTransactions(from, upperBound);
   }
 
   /**
@@ -259,6 +281,11 @@ export class Log implements SyncedLog {
     this.addSegment(offset);
   }
 
+  private applyMarker(bytes: Buffer, segment: Segment): void {
+    const ended = applyStored(this.producers, bytes, 0);
+    if (ended?.type === "abort") segment.transactions.append(abortedBy(ended));
+  }
+
   private alreadyAppended(repeated: BatchMetadata): Appended {
     return {
       baseOffset: repeated.lastOffset - repeated.offsetDelta,
@@ -366,7 +393,7 @@ export class Log implements SyncedLog {
   }
 
   private holdIndexes(segment: Segment): Handle[] {
-    return this.shared.files.holdAll([segment.offsetIndex.file.openFile, segment.timeIndex.file.openFile]);
+    return this.shared.files.holdAll(segment.indexFiles);
   }
 
   private afterAppend(): void {

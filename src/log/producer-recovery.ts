@@ -19,9 +19,10 @@ import { scanBatches } from "./batch-scan.ts";
 import { offsetFileName, offsetOfFileName, SNAPSHOT_SUFFIX, WINDOWS_SUFFIX } from "./file-names.ts";
 import { CorruptLog } from "./index-recovery.ts";
 import { BrokenSnapshot, decodeSnapshot, decodeWindows, encodeSnapshot, encodeWindows } from "./producer-snapshot.ts";
-import type { ProducerEntry, ProducerState } from "./producer-state.ts";
+import type { CompletedTransaction, ProducerEntry, ProducerState } from "./producer-state.ts";
 import type { Segment } from "./segment.ts";
 import { positionAtOrBefore, WrongIndex } from "./segment-read.ts";
+import type { AbortedTransaction } from "./transaction-index.ts";
 
 /** Control records are some tens of bytes. */
 const CONTROL_BATCH_MAX_BYTES = 64 * 1024;
@@ -96,32 +97,42 @@ export interface ProducerRecovery {
    * taken ours alone, and the log still knows more than the last batch of each producer.
    */
   readonly trustedOffset: number;
+  /** From here on the indexes of aborted transactions lack what the log holds: they get it. Infinity if they are whole. */
+  readonly transactionsFrom: number;
 }
 
 /**
- * Fills `state` as of the log's end: the newest whole snapshot at or below it, then the batches behind that. Snapshots above the end are
- * removed, broken ones too. Returns the offset of the snapshot that was used (-1: none) and whether files were removed.
+ * Fills `state` as of the log's end: the newest whole snapshot at or below it (and not above `transactionsFrom`, where the indexes need
+ * to know what is open), then the batches behind that. Snapshots above the end are removed, broken ones too. Returns the offset of the
+ * newest snapshot that is kept (-1: none) and whether files were removed.
  */
 export async function recoverProducers(
   o: ProducerRecovery,
   state: ProducerState,
 ): Promise<{ snapshotOffset: number; removed: boolean }> {
   let removed = false;
+  let snapshotOffset = -1;
+  let from = o.logStartOffset;
   state.clear();
   const offsets = snapshotOffsets(o.disk, o.directory);
   for (let i = offsets.length - 1; i >= 0; i--) {
     const offset = offsets[i]!;
-    const entries = offset > o.logEndOffset ? null : readSnapshot(o, offset);
-    if (entries !== null) {
-      state.load(entries.filter((entry) => !state.isExpired(entry, o.nowMs)));
-      await replay(o, state, offset);
-      return { snapshotOffset: offset, removed };
+    // An older one that the newest made needless may have lost our file on its way out.
+    const trustedOffset = snapshotOffset >= 0 ? -1 : o.trustedOffset;
+    const entries = offset > o.logEndOffset ? null : readSnapshot({ ...o, trustedOffset }, offset);
+    if (entries === null) {
+      removeSnapshot(o.disk, o.directory, offset);
+      removed = true;
+      continue;
     }
-    removeSnapshot(o.disk, o.directory, offset);
-    removed = true;
+    snapshotOffset = Math.max(snapshotOffset, offset);
+    if (offset > o.transactionsFrom) continue;
+    state.load(entries.filter((entry) => !state.isExpired(entry, o.nowMs)));
+    from = offset;
+    break;
   }
-  await replay(o, state, o.logStartOffset);
-  return { snapshotOffset: -1, removed };
+  await replay(o, state, from);
+  return { snapshotOffset, removed };
 }
 
 /** Applies the batches of [from, log end). */
@@ -142,7 +153,9 @@ async function replay(o: ProducerRecovery, state: ProducerState, from: number): 
         validate: false,
       };
       const { problem, position, nextOffset } = await scanBatches(range, (b, at) => {
-        if (baseOffset(b, at) >= from && hasProducerId(b, at)) applyStored(state, b, at);
+        if (baseOffset(b, at) < from || !hasProducerId(b, at)) return true;
+        const ended = applyStored(state, b, at);
+        if (ended?.type === "abort" && ended.markerOffset >= o.transactionsFrom) segment.transactions.append(abortedBy(ended));
         return true;
       });
       if (problem !== null) throw new CorruptLog(`${segment.path}, offset ${nextOffset}, byte ${position}: ${problem}`);
@@ -151,6 +164,19 @@ async function replay(o: ProducerRecovery, state: ProducerState, from: number): 
     }
   }
 }
+
+/** A transaction that a marker ended, as an index holds it. */
+export const abortedBy = ({
+  producerId,
+  firstOffset,
+  markerOffset,
+  lastStableOffset,
+}: CompletedTransaction): AbortedTransaction => ({
+  producerId,
+  firstOffset,
+  lastOffset: markerOffset,
+  lastStableOffset,
+});
 
 /** Where to begin to look for `offset`; the beginning if the index is of no use. */
 async function startOf(segment: Segment, offset: number): Promise<number> {
@@ -162,12 +188,9 @@ async function startOf(segment: Segment, offset: number): Promise<number> {
   }
 }
 
-/** Applies a batch as it stands in the log. The whole batch must be there if it is a control batch. */
-export function applyStored(state: ProducerState, b: Buffer, at: number): void {
-  if (isControl(b, at)) {
-    applyStoredMarker(state, b, at);
-    return;
-  }
+/** Applies a batch as it stands in the log. The whole batch must be there if it is a control batch. Returns the transaction that it ended, if it is a marker. */
+export function applyStored(state: ProducerState, b: Buffer, at: number): CompletedTransaction | null {
+  if (isControl(b, at)) return applyStoredMarker(state, b, at);
   const batch = {
     producerId: producerId(b, at),
     producerEpoch: producerEpoch(b, at),
@@ -176,20 +199,22 @@ export function applyStored(state: ProducerState, b: Buffer, at: number): void {
     isTransactional: isTransactional(b, at),
   };
   state.apply(batch, baseOffset(b, at), lastOffset(b, at), maxTimestamp(b, at));
+  return null;
 }
 
 /** ProducerAppendInfo.append: only a batch's first control record counts; other control records than transaction markers are not ours. */
-function applyStoredMarker(state: ProducerState, b: Buffer, at: number): void {
+function applyStoredMarker(state: ProducerState, b: Buffer, at: number): CompletedTransaction | null {
   for (const record of records(b, at, { maxBytes: CONTROL_BATCH_MAX_BYTES })) {
     const type = controlType(record.key);
-    if (type !== ControlType.abort && type !== ControlType.commit) return;
+    if (type !== ControlType.abort && type !== ControlType.commit) return null;
     const marker = {
+      type: type === ControlType.abort ? ("abort" as const) : ("commit" as const),
       producerId: producerId(b, at),
       producerEpoch: producerEpoch(b, at),
       coordinatorEpoch: coordinatorEpoch(record.value),
       timestampMs: record.timestampMs,
     };
-    state.applyMarker(marker, record.offset);
-    return;
+    return state.applyMarker(marker, record.offset);
   }
+  return null; // compaction took all of the transaction
 }

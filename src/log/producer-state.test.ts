@@ -106,7 +106,7 @@ describe("epochs", () => {
   test("after a marker of a new epoch the next batch begins at 0", () => {
     const state = newState();
     send(state, 0, { first: 0, epoch: 2, transactional: true });
-    state.applyMarker({ producerId: 1, producerEpoch: 3, coordinatorEpoch: 4, timestampMs: 2000 }, 1);
+    state.applyMarker({ type: "commit", producerId: 1, producerEpoch: 3, coordinatorEpoch: 4, timestampMs: 2000 }, 1);
     expect(state.entry(1)).toMatchObject({ epoch: 3, coordinatorEpoch: 4, lastTimestampMs: 2000, batches: [] });
     expect(send(state, 2, { first: 1, epoch: 3 })).toBe("OUT_OF_ORDER_SEQUENCE_NUMBER");
     expect(send(state, 2, { first: 0, epoch: 3 })).toBe("ok");
@@ -121,7 +121,7 @@ describe("transactions", () => {
     send(state, 11, { id: 2, first: 0, transactional: true });
     send(state, 12, { id: 1, first: 1, transactional: true });
     expect(state.firstUnstableOffset).toBe(10);
-    state.applyMarker({ producerId: 1, producerEpoch: 0, coordinatorEpoch: 0, timestampMs: 1 }, 13);
+    state.applyMarker({ type: "commit", producerId: 1, producerEpoch: 0, coordinatorEpoch: 0, timestampMs: 1 }, 13);
     expect(state.firstUnstableOffset).toBe(10);
     state.onHighWatermark(13);
     expect(state.firstUnstableOffset).toBe(10);
@@ -143,7 +143,7 @@ describe("transactions", () => {
       { ...entry, producerId: 2, currentTxnFirstOffset: 20 },
     ]);
     expect(state.firstUnstableOffset).toBe(20);
-    state.applyMarker({ producerId: 2, producerEpoch: 0, coordinatorEpoch: 0, timestampMs: 1 }, 40);
+    state.applyMarker({ type: "commit", producerId: 2, producerEpoch: 0, coordinatorEpoch: 0, timestampMs: 1 }, 40);
     state.onHighWatermark(41);
     expect(state.firstUnstableOffset).toBe(30);
   });

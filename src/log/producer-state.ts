@@ -42,16 +42,26 @@ export interface ProducerBatch {
 
 /** An end-of-transaction marker, as its control batch says it. */
 export interface TransactionMarker {
+  readonly type: "abort" | "commit";
   readonly producerId: number;
   readonly producerEpoch: number;
   readonly coordinatorEpoch: number;
   readonly timestampMs: number;
 }
 
-interface CompletedTransaction {
+/** A transaction that a marker ended: with records, or it would not have been open here. */
+export interface CompletedTransaction {
+  readonly producerId: number;
+  readonly type: "abort" | "commit";
   readonly firstOffset: number;
   readonly markerOffset: number;
+  /** Where the next transaction that is open begins, else the offset behind the marker. */
+  readonly lastStableOffset: number;
 }
+
+/** KIP-890: from this version of transactions on every end has an epoch of its own. */
+const EPOCH_BUMP_SINCE = 2;
+const MAX_EPOCH = 0x7fff;
 
 /** DefaultRecordBatch.decrementSequence: sequences wrap from 0 to 2^31 - 1. */
 const decrementSequence = (sequence: number, by: number): number =>
@@ -129,25 +139,59 @@ export class ProducerState {
     }
   }
 
-  /** Takes in a transaction marker that is in the log now, at `offset`. */
-  applyMarker(marker: TransactionMarker, offset: number): void {
+  /**
+   * Checks a marker before it is written. Throws KafkaError INVALID_PRODUCER_EPOCH or TRANSACTION_COORDINATOR_FENCED. Under version 2
+   * of transactions its epoch must be a new one, but for a marker that is written again (KAFKA-19999).
+   */
+  checkMarker(marker: TransactionMarker, transactionVersion: number): void {
+    const known = this.byId.get(marker.producerId);
+    if (known === undefined) return;
+    const { epoch, currentTxnFirstOffset, coordinatorEpoch } = known;
+    const bumps = transactionVersion >= EPOCH_BUMP_SINCE;
+    const isAgain = marker.producerEpoch === epoch && (currentTxnFirstOffset < 0 || epoch === MAX_EPOCH);
+    if (marker.producerEpoch < epoch || (bumps && marker.producerEpoch === epoch && !isAgain))
+      throw new KafkaError(
+        "INVALID_PRODUCER_EPOCH",
+        `Epoch of producer ${marker.producerId} is ${marker.producerEpoch}, which is ${bumps ? "<=" : "<"} the last seen epoch ${epoch} (TV${transactionVersion})`,
+      );
+    if (coordinatorEpoch > marker.coordinatorEpoch)
+      throw new KafkaError(
+        "TRANSACTION_COORDINATOR_FENCED",
+        `Invalid coordinator epoch for producerId ${marker.producerId}: ${marker.coordinatorEpoch} (zombie), ${coordinatorEpoch} (current)`,
+      );
+  }
+
+  /** Whether a transaction of the producer is open here, with this epoch. */
+  hasOpenTransaction(producerId: number, epoch: number): boolean {
+    const known = this.byId.get(producerId);
+    return known !== undefined && known.currentTxnFirstOffset >= 0 && known.epoch === epoch;
+  }
+
+  /** Takes in a transaction marker that is in the log now, at `offset`. Returns the transaction that it ended, null if there was none. */
+  applyMarker(marker: TransactionMarker, offset: number): CompletedTransaction | null {
     const entry = this.entryFor(marker.producerId);
     setEpoch(entry, marker.producerEpoch);
     entry.coordinatorEpoch = marker.coordinatorEpoch;
     entry.lastTimestampMs = marker.timestampMs;
-    if (entry.currentTxnFirstOffset < 0) return;
-    this.open.delete(entry.currentTxnFirstOffset);
-    this.completed.push({ firstOffset: entry.currentTxnFirstOffset, markerOffset: offset });
+    const firstOffset = entry.currentTxnFirstOffset;
+    if (firstOffset < 0) return null;
+    this.open.delete(firstOffset);
     entry.currentTxnFirstOffset = -1;
+    const { producerId, type } = marker;
+    const lastStableOffset = this.firstOpenOffset ?? offset + 1;
+    const completed = { producerId, type, firstOffset, markerOffset: offset, lastStableOffset };
+    this.completed.push(completed);
+    return completed;
+  }
+
+  private get firstOpenOffset(): number | null {
+    for (const offset of this.open.keys()) return offset;
+    return null;
   }
 
   /** The first offset of the earliest transaction that is open, or whose marker readers may not see yet; null when there is none. */
   get firstUnstableOffset(): number | null {
-    let first: number | null = null;
-    for (const offset of this.open.keys()) {
-      first = offset;
-      break;
-    }
+    let first = this.firstOpenOffset;
     for (const { firstOffset } of this.completed) if (first === null || firstOffset < first) first = firstOffset;
     return first;
   }

@@ -8,7 +8,7 @@ import type { Disk } from "../io/disk.ts";
 import { baseOffset, batchBytes, lastOffset, maxTimestamp, partitionLeaderEpoch } from "../record/batch.ts";
 import { scanBatches } from "./batch-scan.ts";
 import { moveSegmentAside, moveTailAside } from "./cut-tail.ts";
-import { INDEX_SUFFIX, LOG_SUFFIX, offsetOfFileName, TIME_INDEX_SUFFIX } from "./file-names.ts";
+import { INDEX_SUFFIX, LOG_SUFFIX, offsetOfFileName, TIME_INDEX_SUFFIX, TRANSACTION_INDEX_SUFFIX } from "./file-names.ts";
 import { CorruptLog, completeIndexes, indexAsFound, indexOfFinishedSegment, plausibleIndex } from "./index-recovery.ts";
 import type { LeaderEpochs } from "./leader-epochs.ts";
 import type { RecoveryPoint } from "./recovery-points.ts";
@@ -35,6 +35,8 @@ export interface RecoveredSegments {
   /** In order; none if the directory holds no log. */
   readonly segments: Segment[];
   readonly logEndOffset: number;
+  /** Everything below was on the disk before. */
+  readonly believedEnd: number;
   /** Whether batches above the recovery point were found: they count once they are synced. */
   readonly wasValidated: boolean;
   /** Segments with files (all but the last one: indexes too) that must be synced. */
@@ -46,7 +48,8 @@ export async function recoverSegments(context: RecoveryContext): Promise<Recover
   const segments = findSegments(context);
   if (segments.length === 0) {
     if (context.recoveryPoint !== null && context.recoveryPoint.position > 0) throw missing(context, context.recoveryPoint);
-    return { segments, logEndOffset: context.recoveryPoint?.offset ?? 0, wasValidated: false, changed: [] };
+    const end = context.recoveryPoint?.offset ?? 0;
+    return { segments, logEndOffset: end, believedEnd: end, wasValidated: false, changed: [] };
   }
   const point = startingPoint(context, segments);
   const first = segments.findIndex((segment) => segment.baseOffset >= point.segmentBaseOffset);
@@ -57,13 +60,14 @@ export async function recoverSegments(context: RecoveryContext): Promise<Recover
     if (await loadFinished(context, segments[i]!, segments[i + 1]?.baseOffset ?? point.offset)) changed.push(segments[i]!);
   if (isExact) {
     await loadActive(context, active, point);
-    return { segments, logEndOffset: point.offset, wasValidated: false, changed };
+    return { segments, logEndOffset: point.offset, believedEnd: point.offset, wasValidated: false, changed };
   }
   const logEndOffset = first < 0 ? point.offset : await validateFrom(context, segments, first, point);
   context.epochs.truncateFromEnd(logEndOffset);
   return {
     segments,
     logEndOffset,
+    believedEnd: point.offset,
     wasValidated: true,
     changed: [...changed, ...segments.slice(first < 0 ? segments.length : first)],
   };
@@ -79,7 +83,10 @@ function findSegments(context: RecoveryContext): Segment[] {
     if (base !== null) bases.add(base);
   }
   for (const name of names) {
-    const base = offsetOfFileName(name, INDEX_SUFFIX) ?? offsetOfFileName(name, TIME_INDEX_SUFFIX);
+    const base =
+      offsetOfFileName(name, INDEX_SUFFIX) ??
+      offsetOfFileName(name, TIME_INDEX_SUFFIX) ??
+      offsetOfFileName(name, TRANSACTION_INDEX_SUFFIX);
     if ((base !== null && !bases.has(base)) || /\.(deleted|cleaned|tmp)$/.test(name)) disk.remove(`${directory}/${name}`);
     if (name.endsWith(".swap"))
       throw new CorruptLog(

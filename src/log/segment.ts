@@ -5,10 +5,11 @@ import type { DiskFile } from "../io/disk.ts";
 import { BATCH_HEADER_BYTES, baseOffset, maxTimestamp } from "../record/batch.ts";
 import { MAX_RELATIVE_OFFSET } from "./batch-scan.ts";
 import { CheckedRanges } from "./checked-ranges.ts";
-import { INDEX_SUFFIX, LOG_SUFFIX, offsetFileName, TIME_INDEX_SUFFIX } from "./file-names.ts";
+import { INDEX_SUFFIX, LOG_SUFFIX, offsetFileName, TIME_INDEX_SUFFIX, TRANSACTION_INDEX_SUFFIX } from "./file-names.ts";
 import { OFFSET_ENTRY_BYTES, OffsetIndex } from "./offset-index.ts";
 import { type Handle, OpenFile, type OpenFiles } from "./open-files.ts";
 import { TIME_ENTRY_BYTES, TimeIndex, type TimestampOffset } from "./time-index.ts";
+import { TransactionIndex } from "./transaction-index.ts";
 
 /** Places where readers are likely to go on. */
 const HINTS = 8;
@@ -45,6 +46,8 @@ export class Segment {
   readonly rollJitterMs: number;
   offsetIndex: OffsetIndex;
   timeIndex: TimeIndex;
+  /** Aborted transactions whose markers are in this segment. */
+  transactions: TransactionIndex;
   private readonly files: OpenFiles;
   private max: TimestampOffset | null = null;
   /** Kafka's rollingBasedTimestamp: the first batch's maximum timestamp; null: not read yet. */
@@ -72,6 +75,7 @@ export class Segment {
     this.rollJitterMs = o.rollJitterMs;
     this.log = new OpenFile(this.pathOf(LOG_SUFFIX));
     [this.offsetIndex, this.timeIndex] = this.makeIndexes(o.index);
+    this.transactions = this.makeTransactions(0, true);
   }
 
   /** The largest timestamp in the segment (-1: none), and the last offset of the first batch that has it. */
@@ -102,6 +106,7 @@ export class Segment {
   prepareAppend(): void {
     this.max ??= this.timeIndex.lastEntry;
     if (this.offsetIndex.file.blockIsFull || this.timeIndex.file.blockIsFull) this.flushIndexes();
+    if (this.transactions.file.blockIsFull) this.transactions.flush();
   }
 
   /** Takes in the batch that now stands at the end of the file. Cannot fail after `prepareAppend`. */
@@ -124,6 +129,12 @@ export class Segment {
     if (file.size() > this.size) file.truncate(this.size);
   }
 
+  /** What the file of aborted transactions holds that is to be believed. */
+  loadTransactions(entries: number, fileIsExact: boolean): void {
+    this.files.retire(this.transactions.file.openFile);
+    this.transactions = this.makeTransactions(entries, fileIsExact);
+  }
+
   /** Writes the index entries that are in memory. Throws DiskError; can be called again. */
   flushIndexes(): void {
     this.offsetIndex.file.flush();
@@ -134,6 +145,8 @@ export class Segment {
   finishIndexes(): void {
     this.timeIndex.maybeAppend(this.maxTimestamp.timestampMs, this.maxTimestamp.offset);
     this.flushIndexes();
+    this.transactions.flush();
+    this.transactions.file.settle();
     this.offsetIndex.file.settle();
     this.timeIndex.file.settle();
   }
@@ -141,7 +154,7 @@ export class Segment {
   /** Whether the index files are as a clean start wants them. Reads nothing. */
   get indexesAreWritten(): boolean {
     const { offsetIndex, timeIndex, max } = this;
-    if (!offsetIndex.file.isWritten || !timeIndex.file.isWritten) return false;
+    if (!offsetIndex.file.isWritten || !timeIndex.file.isWritten || !this.transactions.file.isWritten) return false;
     return max === null || timeIndex.lastEntry.timestampMs === max.timestampMs;
   }
 
@@ -220,7 +233,18 @@ export class Segment {
 
   /** Closes the files for good, as soon as nobody reads them. */
   close(): void {
-    for (const file of [this.log, this.offsetIndex.file.openFile, this.timeIndex.file.openFile]) this.files.close(file);
+    for (const file of [this.log, ...this.indexFiles]) this.files.close(file);
+    this.files.close(this.transactions.file.openFile);
+  }
+
+  /** The files of its indexes, once they are written. */
+  get indexFiles(): OpenFile[] {
+    const files = [this.offsetIndex.file.openFile, this.timeIndex.file.openFile];
+    return !this.transactions.hasFile ? files : [...files, this.transactions.file.openFile];
+  }
+
+  private makeTransactions(entries: number, fileIsExact: boolean): TransactionIndex {
+    return new TransactionIndex(this.files, new OpenFile(this.pathOf(TRANSACTION_INDEX_SUFFIX)), entries, fileIsExact);
   }
 
   /** Kafka's timeWaitedForRoll: by the batches' timestamps, or by the clock if they have none. */

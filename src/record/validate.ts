@@ -90,7 +90,7 @@ export interface ValidBatch {
   baseSequence: number;
   lastSequence: number;
   isTransactional: boolean;
-  /** Always false: clients may not write control batches. */
+  /** False but for transaction markers: clients may not write control batches. */
   isControl: boolean;
 }
 
@@ -109,6 +109,15 @@ export function ownBatch(bytes: Buffer, timestampMs: number): ValidBatch {
     isTransactional: false,
     isControl: false,
   };
+}
+
+/** A marker as `buildTransactionMarker` made it. The bytes become the log's. */
+export function markerBatch(
+  bytes: Buffer,
+  marker: { producerId: number; producerEpoch: number; timestampMs: number },
+): ValidBatch {
+  const { producerId: id, producerEpoch: epoch, timestampMs } = marker;
+  return { ...ownBatch(bytes, timestampMs), producerId: id, producerEpoch: epoch, isTransactional: true, isControl: true };
 }
 
 /** One record that was refused, in ProduceResponse's own field names. */

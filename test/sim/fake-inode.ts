@@ -55,7 +55,7 @@ export class FakeInode {
   write(bytes: Uint8Array, at: number, nowMs: number): void {
     this.modifiedMs = nowMs;
     this.current.write(bytes, at);
-    this.pending.push({ at, bytes: bytes.slice() });
+    this.pending.push({ at, bytes: new Uint8Array(bytes) }); // a copy: slice of a Buffer is none
   }
 
   truncate(size: number, nowMs: number): void {

@@ -18,8 +18,11 @@ import {
   producerEpoch,
   producerId,
   recordCount,
+  setBaseOffset,
+  setPartitionLeaderEpoch,
 } from "../../src/record/batch.ts";
 import { buildBatch } from "../../src/record/build.ts";
+import { buildTransactionMarker } from "../../src/record/control.ts";
 import type { ValidBatch } from "../../src/record/validate.ts";
 import { FakeClock } from "./fake-clock.ts";
 import { FakeDisk } from "./fake-disk.ts";
@@ -37,6 +40,29 @@ export interface ModelBatch {
   readonly epoch: number;
   readonly firstSequence: number;
   readonly lastSequence: number;
+  readonly isTransactional: boolean;
+  /** What a marker says, null for data. */
+  readonly marker: "abort" | "commit" | null;
+}
+
+interface ModelTransaction {
+  readonly producerId: number;
+  readonly firstOffset: number;
+  readonly lastOffset: number;
+}
+
+/** By the letter of KIP-98: what the batches say of transactions. */
+function transactionsOf(batches: readonly ModelBatch[]): { aborted: ModelTransaction[]; open: Map<number, number> } {
+  const open = new Map<number, number>();
+  const aborted: ModelTransaction[] = [];
+  for (const { producerId: id, isTransactional, marker, baseOffset: offset } of batches) {
+    if (marker === null && isTransactional && !open.has(id)) open.set(id, offset);
+    if (marker === null) continue;
+    const firstOffset = open.get(id);
+    open.delete(id);
+    if (marker === "abort" && firstOffset !== undefined) aborted.push({ producerId: id, firstOffset, lastOffset: offset });
+  }
+  return { aborted, open };
 }
 
 export interface ModelLog {
@@ -53,7 +79,7 @@ export interface ModelLog {
 export const endOf = (model: ModelLog): number => (model.batches.at(-1)?.lastOffset ?? model.startOffset - 1) + 1;
 
 /** What the log takes: a batch of ours as if validated. */
-export function validBatch(bytes: Buffer): ValidBatch {
+export function validBatch(bytes: Buffer, isTransactional = false): ValidBatch {
   return {
     bytes,
     recordCount: recordCount(bytes, 0),
@@ -64,7 +90,7 @@ export function validBatch(bytes: Buffer): ValidBatch {
     producerEpoch: producerEpoch(bytes, 0),
     baseSequence: baseSequence(bytes, 0),
     lastSequence: lastSequence(bytes, 0),
-    isTransactional: false,
+    isTransactional,
     isControl: false,
   };
 }
@@ -201,7 +227,14 @@ export class LogWorld {
   /** Appends random records; the model learns of them if the log took them. */
   append(
     model: ModelLog,
-    o: { producerId?: number; epoch?: number; sequence?: number; records?: number; valueBytes?: number } = {},
+    o: {
+      producerId?: number;
+      epoch?: number;
+      sequence?: number;
+      records?: number;
+      valueBytes?: number;
+      isTransactional?: boolean;
+    } = {},
   ): ModelBatch {
     const { random } = this;
     const count = o.records ?? 1 + random.int(4);
@@ -211,11 +244,13 @@ export class LogWorld {
       timestampMs: this.clock.nowMs() + random.int(100) - 50,
     }));
     const producer = o.producerId ?? -1;
+    const isTransactional = o.isTransactional ?? false;
     const bytes = buildBatch({
       records,
+      isTransactional,
       ...(producer < 0 ? {} : { producerId: producer, producerEpoch: o.epoch ?? 0, baseSequence: o.sequence ?? 0 }),
     });
-    const batch = validBatch(bytes);
+    const batch = validBatch(bytes, isTransactional);
     const appended = model.log!.append(batch, this.epoch);
     const remembered: ModelBatch = {
       baseOffset: appended.baseOffset,
@@ -226,11 +261,38 @@ export class LogWorld {
       epoch: batch.producerEpoch,
       firstSequence: batch.baseSequence,
       lastSequence: batch.lastSequence,
+      isTransactional,
+      marker: null,
     };
     if (appended.duplicate) throw new Error("unexpected duplicate");
     expect(appended.baseOffset).toBe(endOf(model));
     model.batches.push(remembered);
     return remembered;
+  }
+
+  /** Ends a transaction of the producer, if it has one, as the log's last batch says its epoch. */
+  end(model: ModelLog, id: number, marker: "abort" | "commit", epoch: number): ModelBatch {
+    const timestampMs = this.clock.nowMs();
+    const said = { type: marker, producerId: id, producerEpoch: epoch, coordinatorEpoch: 0, timestampMs };
+    const { baseOffset: offset } = model.log!.appendMarker(said, 1, this.epoch);
+    expect(offset).toBe(endOf(model));
+    const bytes = buildTransactionMarker(said);
+    setBaseOffset(bytes, 0, offset);
+    setPartitionLeaderEpoch(bytes, 0, this.epoch);
+    const batch: ModelBatch = {
+      baseOffset: offset,
+      lastOffset: offset,
+      bytes,
+      timestamps: [timestampMs],
+      producerId: id,
+      epoch,
+      firstSequence: -1,
+      lastSequence: -1,
+      isTransactional: true,
+      marker,
+    };
+    model.batches.push(batch);
+    return batch;
   }
 
   /** After a start: what survived must be a beginning of what was appended, with all that was durable in it. */
@@ -255,6 +317,30 @@ export class LogWorld {
     await this.checkBytes(model);
     this.checkProducers(model);
     await this.checkTimes(model);
+    await this.checkTransactions(model);
+  }
+
+  /** Which transactions are open, and which were aborted, over the whole log and in some range. */
+  private async checkTransactions(model: ModelLog): Promise<void> {
+    const log = model.log!;
+    const { aborted, open } = transactionsOf(model.batches);
+    for (const [id, firstOffset] of open) expect(log.producers.entry(id)?.currentTxnFirstOffset).toBe(firstOffset);
+    const firstOpen = log.firstOpenTransactionOffset;
+    if (log.durableEndOffset === log.logEndOffset) expect(firstOpen).toBe(open.size === 0 ? null : Math.min(...open.values()));
+    const from = log.logStartOffset + this.random.int(log.logEndOffset - log.logStartOffset + 1);
+    const to = from + this.random.int(log.logEndOffset - from + 1);
+    for (const [low, high] of [
+      [log.logStartOffset, log.logEndOffset],
+      [from, to],
+    ] as const) {
+      const told = await this.clock.run(Promise.resolve(log.abortedTransactions(low, high)));
+      const found = told.map(({ producerId: id, firstOffset, lastOffset: last }) => ({
+        producerId: id,
+        firstOffset,
+        lastOffset: last,
+      }));
+      expect(found).toEqual(aborted.filter(({ firstOffset, lastOffset: last }) => last >= low && firstOffset < high));
+    }
   }
 
   private async checkBytes(model: ModelLog): Promise<void> {
@@ -288,7 +374,7 @@ export class LogWorld {
     for (const id of producers) {
       const own = model.batches.filter((batch) => batch.producerId === id);
       const epoch = own.at(-1)!.epoch;
-      const window = own.filter((batch) => batch.epoch === epoch).slice(-5);
+      const window = own.filter((batch) => batch.epoch === epoch && batch.marker === null).slice(-5);
       const entry = model.log!.producers.entry(id);
       expect(entry?.epoch).toBe(epoch);
       expect(entry?.batches.map((batch) => [batch.lastOffset - batch.offsetDelta, batch.lastOffset, batch.lastSequence])).toEqual(

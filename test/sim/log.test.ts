@@ -5,6 +5,10 @@ import { endOf, isKafkaError, LogWorld, type ModelLog } from "./log-world.ts";
 const SEEDS = Number(process.env.SIM_SEEDS ?? 150);
 const FIRST_SEED = Number(process.env.SIM_FIRST_SEED ?? 1);
 
+/** Producers of these ids and above write in transactions. */
+const TRANSACTIONAL_SINCE = 3;
+const PRODUCERS = 6;
+
 /** Sequences of each producer in each log. */
 class Producers {
   private readonly next = new Map<string, { epoch: number; sequence: number }>();
@@ -12,11 +16,17 @@ class Producers {
   append(world: LogWorld, model: ModelLog, id: number): void {
     const key = `${model.topic} ${id}`;
     const at = this.next.get(key) ?? { epoch: 0, sequence: 0 };
+    const isTransactional = id >= TRANSACTIONAL_SINCE;
+    if (isTransactional && world.random.chance(0.3)) {
+      world.end(model, id, world.random.pick(["abort", "abort", "commit"]), at.epoch);
+      this.next.set(key, at);
+      return;
+    }
     if (world.random.chance(0.03)) {
       at.epoch++;
       at.sequence = 0;
     }
-    const batch = world.append(model, { producerId: id, epoch: at.epoch, sequence: at.sequence });
+    const batch = world.append(model, { producerId: id, epoch: at.epoch, sequence: at.sequence, isTransactional });
     this.next.set(key, { epoch: at.epoch, sequence: batch.lastSequence + 1 });
   }
 
@@ -27,7 +37,11 @@ class Producers {
       if (topic !== model.topic) continue;
       const last = model.batches.findLast((batch) => batch.producerId === Number(id));
       if (last === undefined) this.next.delete(key);
-      else this.next.set(key, { epoch: last.epoch, sequence: last.lastSequence + 1 });
+      else {
+        const data = model.batches.findLast((batch) => batch.producerId === Number(id) && batch.marker === null);
+        const sequence = data?.epoch === last.epoch ? data.lastSequence + 1 : 0;
+        this.next.set(key, { epoch: last.epoch, sequence });
+      }
     }
   }
 }
@@ -36,7 +50,7 @@ async function step(world: LogWorld, producers: Producers): Promise<void> {
   const { random, clock } = world;
   const model = random.pick(world.logs);
   const dice = random.int(100);
-  if (dice < 60) producers.append(world, model, random.int(3));
+  if (dice < 60) producers.append(world, model, random.int(PRODUCERS));
   else if (dice < 70) world.append(model);
   else if (dice < 85) await clock.advance(random.fraction() * 5);
   else if (dice < 90) await world.check(model);
