@@ -8,8 +8,6 @@ export const TRANSACTION_INDEX_SUFFIX = ".txnindex";
 export const SNAPSHOT_SUFFIX = ".snapshot";
 /** Our companion of a `.snapshot`: the whole window of each producer (producer-snapshot.ts). */
 export const WINDOWS_SUFFIX = ".producer-windows";
-/** Kafka's index of aborted transactions. */
-export const TRANSACTION_INDEX_SUFFIX = ".txnindex";
 /** All files of a segment, its records first: where they are gone, the others mean nothing. */
 export const SEGMENT_SUFFIXES: readonly string[] = [
   ...[LOG_SUFFIX, INDEX_SUFFIX, TIME_INDEX_SUFFIX, TRANSACTION_INDEX_SUFFIX],

@@ -43,13 +43,14 @@ export class LogReader {
   }
 
   private async collectAborted(segments: readonly Segment[], from: number, upperBound: number): Promise<AbortedTransaction[]> {
-    const { cuts } = this.log;
+    const { cuts, swaps } = this.log;
     const found: AbortedTransaction[] = [];
     try {
       for (const { transactions } of segments) if (await transactions.collect(from, upperBound, found)) break;
       return found;
     } catch (error) {
       if (cuts !== this.log.cuts) return []; // what was read is gone too
+      if (swaps !== this.log.swaps && this.log.offline === null) return await this.abortedTransactions(from, upperBound);
       throw this.toKafkaError(error);
     }
   }
