@@ -79,11 +79,16 @@ function kafkaJars() {
   });
 }
 
-function javaDriver() {
-  const source = join(support, "java/Driver.java");
-  once("java-driver", [source, join(support, "kafka/pom.xml")], () => {
-    run("javac", ["-d", join(cache, "java"), "-cp", join(cache, "kafka/libs/*"), source]);
-  });
+function javaPrograms() {
+  for (const [name, program] of [
+    ["java-driver", "Driver"],
+    ["java-tools", "Tools"],
+  ]) {
+    const source = join(support, `java/${program}.java`);
+    once(name, [source, join(support, "kafka/pom.xml")], () => {
+      run("javac", ["-d", join(cache, "java"), "-cp", join(cache, "kafka/libs/*"), source]);
+    });
+  }
 }
 
 function javascriptClients() {
@@ -147,7 +152,7 @@ export function installTestNeeds() {
   mkdir(cache);
   debianPackages();
   kafkaJars();
-  javaDriver();
+  javaPrograms();
   javascriptClients();
   goDriver();
 }
