@@ -2,6 +2,7 @@
 import type { Clock, Scheduled } from "../io/clock.ts";
 import type { Random } from "../io/random.ts";
 import type { LogRead, ReadLimits } from "../log/log.ts";
+import { NOTHING_READ } from "../log/segment-read.ts";
 import { KafkaError } from "../protocol/errors.ts";
 import { baseOffset, nextOffset, setBaseOffset } from "../record/batch.ts";
 import type { ValidBatch } from "../record/validate.ts";
@@ -70,7 +71,8 @@ export class RigPartition implements HostedPartition {
     read: (offset: number, _limits: ReadLimits): LogRead => {
       if (partition.fails !== null) throw partition.fails;
       const batch = partition.batches.find((each) => nextOffset(each, 0) > offset);
-      return batch === undefined ? { chunks: [], bytes: 0 } : { chunks: [batch], bytes: batch.length };
+      if (batch === undefined) return NOTHING_READ;
+      return { ...NOTHING_READ, chunks: [batch], bytes: batch.length, nextOffset: nextOffset(batch, 0) };
     },
   }))(this);
 

@@ -8,13 +8,13 @@
  * - one from above the high watermark waits, where Kafka answers at once with nothing and is asked again;
  * - unknown partitions stand where they were asked for, not behind all others.
  */
+import { type Chunk, releaseChunks } from "../bytes/chunks.ts";
 import type { Clock } from "../io/clock.ts";
 import type { Deadline, Deadlines } from "../io/deadlines.ts";
-import type { LogRead } from "../log/log.ts";
+import type { StoredRead } from "../log/log.ts";
 import { NOTHING_READ } from "../log/segment-read.ts";
 import type { AbortedTransaction } from "../log/transaction-index.ts";
 import { ErrorCode, KafkaError } from "../protocol/errors.ts";
-import { batchBytes, lastOffset } from "../record/batch.ts";
 import type { FetchTarget } from "./fetch-target.ts";
 import type { Isolation, Partition } from "./partition.ts";
 
@@ -23,7 +23,7 @@ const TURN_MS = 5;
 /** How long a parked fetch sleeps before it looks whether its connection is still there. */
 const ABANDONED_CHECK_MS = 30_000;
 
-/** What one read of one target gave. `records` are views that stay valid until the answer is written. */
+/** What one read of one target gave. `records` belong to whoever has the result: to be sent or released. */
 export interface TargetResult {
   readonly target: FetchTarget;
   readonly errorCode: number;
@@ -31,10 +31,12 @@ export interface TargetResult {
   readonly lastStableOffset: number;
   readonly logStartOffset: number;
   readonly divergingEpoch: { epoch: number; endOffset: number } | null;
-  readonly records: readonly Uint8Array[];
+  readonly records: readonly Chunk[];
   readonly bytes: number;
   /** Those that have records in what was read; null unless committed data was asked for. */
   readonly abortedTransactions: AbortedTransaction[] | null;
+  /** Where the next read would begin, if this one brought something. */
+  readonly nextOffset: number;
   /** Up to where the read might go: the end of what was readable when it began. */
   readonly limitOffset: number;
 }
@@ -62,7 +64,7 @@ export interface FetchOwner {
   onYield(): void;
   /** True when nobody waits for the answer any more. */
   isAbandoned(): boolean;
-  /** The end: what to answer. One of onDone, onCut and onFailed is called, once. */
+  /** The end: what to answer, the owner's from now on. One of onDone, onCut and onFailed is called, once. */
   onDone(results: readonly TargetResult[]): void;
   /** The end, by `cut`. */
   onCut(error: KafkaError | null): void;
@@ -145,7 +147,7 @@ export class FetchRun {
     // While one target was read from the disk, a partition closed, or enough came to others that had been read before.
     const { hasClosed } = this;
     if (hasClosed || this.readable >= this.limits.minBytes) return this.read(() => this.afterLaterRead(hasClosed));
-    this.results = NO_RESULTS; // the records that they hold would be held for as long as it waits
+    this.dropResults(); // the records that they hold would be held for as long as it waits
     this.state = "parked";
     this.beginYield();
     this.sleep();
@@ -179,11 +181,17 @@ export class FetchRun {
     this.state = "ended";
     this.deadline?.cancel();
     this.deadline = null;
+    this.dropResults();
+  }
+
+  private dropResults(): void {
+    for (const { records } of this.results) releaseChunks(records);
     this.results = NO_RESULTS;
   }
 
   private finish(): void {
     const { results } = this;
+    this.results = NO_RESULTS;
     this.end();
     this.owner.onDone(results);
   }
@@ -195,6 +203,7 @@ export class FetchRun {
 
   /** Reads every target in order; synchronous as long as the log answers at once. */
   private read(then: () => void): void {
+    this.dropResults();
     this.results = [];
     this.bytes = 0;
     this.readable = 0;
@@ -261,11 +270,17 @@ export class FetchRun {
       const read = partition.read(target.fetchOffset, isolation, maxBytes, this.bytes === 0);
       if (!(read instanceof Promise)) {
         const aborted = this.abortedIn(read, target, partition);
-        if (aborted instanceof Promise) return this.keepLate(this.together(read, aborted), target, partition, limitOffset);
+        if (aborted instanceof Promise)
+          return this.keepLate(
+            this.together(read, () => aborted),
+            target,
+            partition,
+            limitOffset,
+          );
         this.keep(target, partition, read, limitOffset, null, aborted);
         return null;
       }
-      const whole = read.then((late) => this.together(late, this.abortedIn(late, target, partition)));
+      const whole = read.then((late) => this.together(late, () => this.abortedIn(late, target, partition)));
       return this.keepLate(whole, target, partition, limitOffset);
     } catch (error) {
       this.refuse(target, error);
@@ -274,18 +289,23 @@ export class FetchRun {
   }
 
   /** What a reader of committed data must leave out of what was read. */
-  private abortedIn(read: LogRead, target: FetchTarget, partition: Partition): Aborted | Promise<Aborted> {
+  private abortedIn(read: StoredRead, target: FetchTarget, partition: Partition): Aborted | Promise<Aborted> {
     if (this.limits.isolation !== "read_committed") return null;
     if (read.bytes === 0) return NONE_ABORTED;
-    return partition.log.abortedTransactions(target.fetchOffset, nextOffset(read.chunks.at(-1)!));
+    return partition.log.abortedTransactions(target.fetchOffset, read.nextOffset);
   }
 
-  private async together(read: LogRead, aborted: Aborted | Promise<Aborted>): Promise<[LogRead, Aborted]> {
-    return [read, await aborted];
+  private async together(read: StoredRead, aborted: () => Aborted | Promise<Aborted>): Promise<[StoredRead, Aborted]> {
+    try {
+      return [read, await aborted()];
+    } catch (error) {
+      releaseChunks(read.chunks);
+      throw error;
+    }
   }
 
   private keepLate(
-    pending: Promise<[LogRead, Aborted]>,
+    pending: Promise<[StoredRead, Aborted]>,
     target: FetchTarget,
     partition: Partition,
     limitOffset: number,
@@ -293,6 +313,7 @@ export class FetchRun {
     return pending.then(
       ([read, aborted]) => {
         if (this.state !== "ended") this.keep(target, partition, read, limitOffset, null, aborted);
+        else releaseChunks(read.chunks);
       },
       (error) => {
         if (this.state !== "ended") this.refuse(target, partition.closedWith ?? error);
@@ -323,7 +344,7 @@ export class FetchRun {
   private keep(
     target: FetchTarget,
     partition: Partition,
-    read: LogRead,
+    read: StoredRead,
     limitOffset: number,
     divergingEpoch: TargetResult["divergingEpoch"],
     abortedTransactions: Aborted,
@@ -341,6 +362,7 @@ export class FetchRun {
       records: read.chunks,
       bytes: read.bytes,
       abortedTransactions,
+      nextOffset: read.nextOffset,
       limitOffset,
     });
   }
@@ -363,27 +385,19 @@ export class FetchRun {
       records: NOTHING_READ.chunks,
       bytes: 0,
       abortedTransactions: null,
+      nextOffset: -1,
       limitOffset: -1,
     });
   }
 
   /** Whether a read ended below what was readable, although its target asked for more. */
   private hasMore(): boolean {
-    for (const { target, records, bytes, limitOffset } of this.results) {
+    for (const { target, bytes, nextOffset, limitOffset } of this.results) {
       if (bytes >= target.maxBytes) continue;
-      const next = bytes === 0 ? target.fetchOffset : nextOffset(records[records.length - 1]!);
-      if (next < limitOffset) return true;
+      if ((bytes === 0 ? target.fetchOffset : nextOffset) < limitOffset) return true;
     }
     return false;
   }
-}
-
-/** The offset behind the last of some whole batches. */
-function nextOffset(batches: Uint8Array): number {
-  const b = Buffer.from(batches.buffer, batches.byteOffset, batches.byteLength);
-  let at = 0;
-  while (at + batchBytes(b, at) < b.length) at += batchBytes(b, at);
-  return lastOffset(b, at) + 1;
 }
 
 /**

@@ -2,7 +2,7 @@
  * One partition as its leader sees it: the log, the high watermark, and those who wait for it to move. Replies and readers
  * both hang on the high watermark, so nothing that a power cut can take back is ever shown.
  */
-import type { Appended, Log, LogRead } from "../log/log.ts";
+import type { Appended, Log, StoredRead } from "../log/log.ts";
 import { KafkaError } from "../protocol/errors.ts";
 import type { ValidBatch } from "../record/validate.ts";
 
@@ -78,16 +78,16 @@ export class Partition {
     return isolation === "read_committed" ? this.lastStableOffset : this.highWatermark;
   }
 
-  /** Appends one validated batch; synchronous. The batch's bytes are the log's from now on. Throws KafkaError; then nothing was applied. */
+  /** Appends one validated batch; synchronous, after it the batch's bytes are the caller's again. Throws KafkaError; then nothing was applied. */
   append(batch: ValidBatch): Appended {
     this.mustServe();
     return this.log.append(batch, this.leaderEpoch);
   }
 
-  /** Whole batches from the one that holds `offset`, none beyond what `isolation` may see. The chunks are views that stay valid. */
-  read(offset: number, isolation: Isolation, maxBytes: number, atLeastOne: boolean): LogRead | Promise<LogRead> {
+  /** Whole batches from the one that holds `offset`, none beyond what `isolation` may see. The chunks become the caller's, to send or to release. */
+  read(offset: number, isolation: Isolation, maxBytes: number, atLeastOne: boolean): StoredRead | Promise<StoredRead> {
     this.mustServe();
-    return this.log.read(offset, { limitOffset: this.readableEnd(isolation), maxBytes, atLeastOne });
+    return this.log.readStored(offset, { limitOffset: this.readableEnd(isolation), maxBytes, atLeastOne });
   }
 
   /**

@@ -1,7 +1,9 @@
 /**
  * Owns the writing of Kafka's primitive types into a list of chunks. Small fields go to a scratch buffer that grows; byte fields
- * of REFERENCE_MIN bytes or more are referenced, not copied, so the records of a fetch go to the socket from where they lie.
+ * of REFERENCE_MIN bytes or more are referenced, not copied, and stored ones are not even read: the records of a fetch go to the
+ * socket from where they lie.
  */
+import { type Chunk, releaseChunks } from "./chunks.ts";
 import { LONG_MAX, LONG_MIN } from "./reader.ts";
 
 /** From this size on a byte field is referenced instead of copied, in bytes. */
@@ -33,7 +35,7 @@ export class Writer {
   private at = 0;
   /** Bytes of this message before scratch[0], so that base + at is the size so far. */
   private base = 0;
-  private chunks: Uint8Array[] = [];
+  private chunks: Chunk[] = [];
   /** Inside tagged fields nothing is referenced: their size stands before them and they may have to be moved. */
   private tagDepth = 0;
 
@@ -165,25 +167,20 @@ export class Writer {
   /** The bytes alone, without a length. From REFERENCE_MIN on they are referenced: they must not change until they were sent. */
   bytes(value: Uint8Array): void {
     const length = value.byteLength;
-    if (length >= REFERENCE_MIN && this.tagDepth === 0) {
-      this.closeChunk();
-      this.chunks.push(value);
-      this.base += length;
-      return;
-    }
+    if (length >= REFERENCE_MIN && this.tagDepth === 0) return this.reference(value);
     if (this.at + length > this.scratch.length) this.grow(length);
     this.scratch.set(value, this.at);
     this.at += length;
   }
 
   /** int32 length, then the bytes, or all of several chunks one after another. */
-  sizedBytes(value: Uint8Array | readonly Uint8Array[]): void {
+  sizedBytes(value: Uint8Array | readonly Chunk[]): void {
     this.int32(byteLength(value));
     this.allBytes(value);
   }
 
   /** Unsigned varint of length + 1, then the bytes, or all of several chunks one after another. */
-  compactBytes(value: Uint8Array | readonly Uint8Array[]): void {
+  compactBytes(value: Uint8Array | readonly Chunk[]): void {
     this.uvarint(byteLength(value) + 1);
     this.allBytes(value);
   }
@@ -205,6 +202,7 @@ export class Writer {
     let before = 0;
     for (const chunk of this.chunks) {
       if (position < before + chunk.byteLength) {
+        if (!(chunk instanceof Uint8Array)) break;
         new DataView(chunk.buffer, chunk.byteOffset, chunk.byteLength).setInt32(position - before, value);
         return;
       }
@@ -242,8 +240,8 @@ export class Writer {
     this.at = at + length;
   }
 
-  /** The message as chunks to be sent in order; never empty. The writer is then empty and may be reused. */
-  finish(): Uint8Array[] {
+  /** The message as chunks to be sent in order; never empty. Stored ones become the caller's. The writer is then empty and may be reused. */
+  finish(): Chunk[] {
     this.closeChunk();
     const { chunks } = this;
     if (chunks.length === 0) chunks.push(new Uint8Array(0));
@@ -252,23 +250,34 @@ export class Writer {
     return chunks;
   }
 
-  /** As `finish`, but in one piece: copied if the message has several chunks. */
+  /** As `finish`, but in one piece: copied if the message has several chunks. For messages without stored bytes. */
   finishOne(): Uint8Array {
-    const chunks = this.finish();
+    const chunks = this.finish() as Uint8Array[];
     return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
   }
 
-  /** Forgets what was written since the last `finish()`: for a caller whose message failed half-way. */
+  /** Forgets what was written since the last `finish()`, and releases it: for a caller whose message failed half-way. */
   discard(): void {
+    releaseChunks(this.chunks);
     this.chunks = [];
     this.tagDepth = 0;
     this.start = this.at;
     this.base = -this.at;
   }
 
-  private allBytes(value: Uint8Array | readonly Uint8Array[]): void {
-    if (value instanceof Uint8Array) this.bytes(value);
-    else for (const chunk of value) this.bytes(chunk);
+  private allBytes(value: Uint8Array | readonly Chunk[]): void {
+    if (value instanceof Uint8Array) return this.bytes(value);
+    for (const chunk of value) {
+      if (chunk instanceof Uint8Array) this.bytes(chunk);
+      else this.reference(chunk);
+    }
+  }
+
+  private reference(chunk: Chunk): void {
+    if (this.tagDepth > 0 && !(chunk instanceof Uint8Array)) throw new RangeError("stored bytes cannot stand in a tagged field");
+    this.closeChunk();
+    this.chunks.push(chunk);
+    this.base += chunk.byteLength;
   }
 
   private closeChunk(): void {
@@ -309,7 +318,7 @@ export function uvarintBytes(value: number): number {
   return value < 268435456 ? 4 : 5;
 }
 
-function byteLength(value: Uint8Array | readonly Uint8Array[]): number {
+function byteLength(value: Uint8Array | readonly Chunk[]): number {
   if (value instanceof Uint8Array) return value.byteLength;
   let total = 0;
   for (const chunk of value) total += chunk.byteLength;

@@ -171,12 +171,6 @@ export const serverOptions = {
     "A segment is also closed when one of its index files has this size.",
     ["log.index.size.max.bytes"],
   ),
-  tailCacheBytes: option(
-    "log.tail_cache_bytes",
-    bytes(0),
-    32 * MIB,
-    "Memory for the newest batches of all partitions, from which consumers at the end of a log are served.",
-  ),
   maxDecompressedBytes: option(
     "log.max_decompressed_bytes",
     bytes(1024, INT_MAX),

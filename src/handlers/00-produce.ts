@@ -44,6 +44,7 @@ export const produce = handler<typeof Produce>({
   served: "3-13",
   advertised: "0-13", // KAFKA-18659: librdkafka before 2.x wants to see 0
   pipelined: true,
+  keepsBytes: false,
   handle(call) {
     const { acks, transactionalId, topicData } = call.request;
     if (transactionalId === null && topicData.some(hasTransactionalBatch))
@@ -56,7 +57,7 @@ export const produce = handler<typeof Produce>({
       partitionResponses: topic.partitionData.map((data) => {
         const answer = failure(data.index, 0);
         const partition = append(call, topic, data, unpacking, answer);
-        data.records = null; // it is the log's, and its cache's to forget
+        data.records = null; // it is in the log
         if (partition === null || acks === 0) return answer;
         unanswered++;
         partition.onceDurable(partition.logEndOffset, (error) => {

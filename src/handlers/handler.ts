@@ -28,7 +28,7 @@ export interface Call<A extends AnyApi> {
   readonly version: number;
   /** "" when the client gave none. */
   readonly clientId: string;
-  /** Byte fields are views into the received frame. They may be kept (a log's cache does); the frame then stays alive. */
+  /** Byte fields are views into the received frame, which stays alive as long as they do; but see `Handler.keepsBytes`. */
   readonly request: Request<A>;
   /** How large an answer may be now without pressing on the memory for requests and answers. In bytes; asked anew it can differ. */
   readonly answerRoomBytes: number;
@@ -52,6 +52,8 @@ export interface Handler<A extends AnyApi = AnyApi> {
   readonly advertised?: Versions;
   /** May start while earlier pipelined calls of its connection are unanswered; all others wait for an empty connection, as in Kafka. */
   readonly pipelined?: boolean;
+  /** False: of the request's byte fields nothing is used any more after `releaseRequest`, or the end of the call; their memory is then freed at once. */
+  readonly keepsBytes?: false;
   /** Synchronous on the hot path. A throw or a rejection is `call.fail`. */
   handle(call: Call<A>): void | Promise<void>;
   /** The response that carries an error of the whole request. */

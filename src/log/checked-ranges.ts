@@ -16,6 +16,10 @@ export class CheckedRanges {
   add(from: number, to: number): void {
     if (to <= from) return;
     const { bounds } = this;
+    if (bounds.length > 0 && bounds[bounds.length - 1] === from) {
+      bounds[bounds.length - 1] = to; // an append
+      return;
+    }
     let start = 0;
     while (start < bounds.length && bounds[start + 1]! < from) start += 2;
     let end = start;

@@ -108,6 +108,11 @@ export class IndexFile {
 
   /** Runs `use` on the last entry that is at or before what is looked for, and its number (both -1 if none is). A promise only if pages are cold. */
   search<T>(atOrBefore: AtOrBefore, use: UseEntry<T>): T | Promise<T> {
+    return this.searchHot(atOrBefore, use) ?? this.searchCold(atOrBefore, use);
+  }
+
+  /** As `search`, but null if pages are cold. */
+  searchHot<T>(atOrBefore: AtOrBefore, use: UseEntry<T>): T | null {
     if (this.tailCount > 0 && atOrBefore(this.tail, 0)) {
       const at = this.lastIn(this.tail, this.tailCount, atOrBefore);
       return use(this.tail, at, this.stored + at / this.entryBytes);
@@ -119,14 +124,12 @@ export class IndexFile {
     const file = this.files.use(this.openFile);
     while (low < high) {
       const middle = (low + high + 1) >> 1;
-      if (file.readHot(page.subarray(0, this.entryBytes), middle * page.length) !== this.entryBytes)
-        return this.searchCold(low, high, atOrBefore, use);
+      if (file.readHot(page.subarray(0, this.entryBytes), middle * page.length) !== this.entryBytes) return null;
       if (atOrBefore(page, 0)) low = middle;
       else high = middle - 1;
     }
     const entries = this.entriesInPage(low);
-    if (file.readHot(page.subarray(0, entries * this.entryBytes), low * page.length) !== entries * this.entryBytes)
-      return this.searchCold(low, high, atOrBefore, use);
+    if (file.readHot(page.subarray(0, entries * this.entryBytes), low * page.length) !== entries * this.entryBytes) return null;
     return this.usePage(page, low, entries, atOrBefore, use);
   }
 
@@ -150,13 +153,13 @@ export class IndexFile {
     for (let i = next - this.stored; i < this.tailCount; i++) if (!visitor(this.tail, i * this.entryBytes)) return;
   }
 
-  private async searchCold<T>(from: number, to: number, atOrBefore: AtOrBefore, use: UseEntry<T>): Promise<T> {
-    const stored = this.stored;
+  private async searchCold<T>(atOrBefore: AtOrBefore, use: UseEntry<T>): Promise<T> {
+    const { stored } = this;
     const page = Buffer.alloc(this.entryBytes * PAGE_ENTRIES);
     const handle = this.files.hold(this.openFile);
     try {
-      let low = from;
-      let high = to;
+      let low = 0;
+      let high = Math.floor((stored - 1) / PAGE_ENTRIES);
       while (low < high) {
         const middle = (low + high + 1) >> 1;
         const got = await handle.file.readCold(page.subarray(0, this.entryBytes), middle * page.length);

@@ -27,7 +27,6 @@ import { type FoundPartition, PartitionDirectories } from "./partition-directori
 import { NewerFormat, RecoveryPoints } from "./recovery-points.ts";
 import { Removals } from "./removals.ts";
 import { SyncRounds } from "./sync-rounds.ts";
-import { TailCache } from "./tail-cache.ts";
 import { WriteTrouble } from "./write-trouble.ts";
 
 export { DataDirectoryError } from "./directory-files.ts";
@@ -44,8 +43,6 @@ export interface LogDirectoryConfig {
   readonly syncFileSystemAbove: number;
   /** Recovery points are written at most this often. */
   readonly recoveryPointIntervalMs: number;
-  /** Budget of the cache of newest batches. */
-  readonly tailCacheBytes: number;
   /** Bound on open files that nobody uses right now. The tails of all logs that are written to come on top. */
   readonly openFilesMax: number;
   /** Logs that are opened, and perhaps recovered, side by side. */
@@ -56,7 +53,6 @@ export const DEFAULT_LOG_DIRECTORY_CONFIG: LogDirectoryConfig = {
   durability: "sync",
   syncFileSystemAbove: 8,
   recoveryPointIntervalMs: 1000,
-  tailCacheBytes: 64 * 1024 * 1024,
   openFilesMax: 512,
   recoveriesMax: 8,
 };
@@ -259,7 +255,6 @@ async function share(o: LogDirectoryOptions): Promise<LogShared> {
   await recoveryPoints.open();
   rounds.setRider(recoveryPoints);
   const files = new OpenFiles(disk, config.openFilesMax);
-  const tails = new TailCache(config.tailCacheBytes);
   return {
     disk,
     clock,
@@ -267,7 +262,6 @@ async function share(o: LogDirectoryOptions): Promise<LogShared> {
     logger,
     dataPath: path,
     files,
-    tails,
     rounds,
     recoveryPoints,
     trouble: new WriteTrouble(logger, clock),

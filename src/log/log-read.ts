@@ -2,10 +2,20 @@
 import { DiskError } from "../io/disk.ts";
 import { KafkaError } from "../protocol/errors.ts";
 import { WRONG_INDEX_PATH } from "./file-names.ts";
+import { FileSlice } from "./file-slice.ts";
 import { CorruptLog, extendIndexes } from "./index-recovery.ts";
 import type { Log } from "./log.ts";
 import type { Segment } from "./segment.ts";
-import { BEYOND_SEGMENT, type LogRead, NOTHING_READ, type ReadLimits, readSegment, WrongIndex } from "./segment-read.ts";
+import { locate } from "./segment-locate.ts";
+import {
+  BEYOND_SEGMENT,
+  type LogRead,
+  NOTHING_READ,
+  type ReadLimits,
+  readSegment,
+  type StoredRead,
+  WrongIndex,
+} from "./segment-read.ts";
 import type { AbortedTransaction } from "./transaction-index.ts";
 
 const NONE_ABORTED: AbortedTransaction[] = [];
@@ -32,6 +42,44 @@ export class LogReader {
     } catch (error) {
       return this.readAgain(error, offset, limits);
     }
+  }
+
+  /** As `read`; what is checked already is only located. See Log.readStored. */
+  readStored(offset: number, limits: ReadLimits): StoredRead | Promise<StoredRead> {
+    const segment = this.log.segments[this.log.segmentIndexOf(offset)]!;
+    try {
+      const located = this.locate(segment, offset, limits);
+      if (located !== null) return located;
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error; // the read below will tell
+    }
+    const checked = this.read(offset, { ...limits, checkOnly: true });
+    if (checked instanceof Promise) return checked.then((late) => this.store(late) ?? this.log.read(offset, limits));
+    return this.store(checked) ?? this.read(offset, limits);
+  }
+
+  /** What was read and checked, as it lies in the file; null if too many files are open for that. */
+  private store({ bytes, nextOffset, place }: LogRead): StoredRead | null {
+    if (place === null) return NOTHING_READ;
+    const slice = this.slice(place.segment, place.position, bytes);
+    return slice === null ? null : { chunks: [slice], bytes, nextOffset };
+  }
+
+  private slice(segment: Segment, position: number, bytes: number): FileSlice | null {
+    const { files } = this.log.shared;
+    const handle = files.borrow(segment.log);
+    return handle === null ? null : new FileSlice(this.log, files, handle, position, bytes);
+  }
+
+  private locate(segment: Segment, offset: number, limits: ReadLimits): StoredRead | null {
+    const { log } = this;
+    const limitPosition = log.positionOf(limits.limitOffset, segment);
+    const located = limitPosition < 0 ? null : locate(segment, offset, limits, limitPosition);
+    if (located === null) return null;
+    const { from, to, nextOffset } = located;
+    if (to === from) return NOTHING_READ;
+    const slice = this.slice(segment, from, to - from);
+    return slice === null ? null : { chunks: [slice], bytes: to - from, nextOffset };
   }
 
   /** See Log.abortedTransactions. */

@@ -24,8 +24,8 @@ export interface SyncedLog {
   readonly active: Segment | undefined;
   readonly logEndOffset: number;
   readonly endBytes: number;
-  /** Everything below `offset` is synced. */
-  synced(offset: number, bytes: number): void;
+  /** Everything below `offset` is synced; it lies at `point`, if that has the same offset. */
+  synced(offset: number, bytes: number, point: RecoveryPoint): void;
 }
 
 const NO_DIRECTORIES: readonly string[] = [];
@@ -172,7 +172,7 @@ export class LogSync implements SyncTarget, RecoveryPointSource {
     if (round.epochs >= 0) this.publishEpochs(round.epochs);
     else if (round.transactionsAreWritten && !this.epochsAreBehind && !this.pendingDirectories.has(this.log.directory))
       this.movePoint(round.point);
-    this.log.synced(Math.min(round.point.offset, this.log.logEndOffset), round.endBytes);
+    this.log.synced(Math.min(round.point.offset, this.log.logEndOffset), round.endBytes, round.point);
   }
 
   /** A page-cache log syncs finished segments only. */

@@ -10,7 +10,6 @@ import type { RecoveryPoint, RecoveryPoints } from "./recovery-points.ts";
 import type { Removals } from "./removals.ts";
 import type { Segment } from "./segment.ts";
 import type { SyncRounds } from "./sync-rounds.ts";
-import type { TailCache } from "./tail-cache.ts";
 import type { WriteTrouble } from "./write-trouble.ts";
 
 /** Kafka's topic options of these names; `maxProducers` is ours. */
@@ -47,7 +46,6 @@ export interface LogShared {
   readonly logger: Logger;
   readonly dataPath: string;
   readonly files: OpenFiles;
-  readonly tails: TailCache;
   readonly rounds: SyncRounds;
   readonly recoveryPoints: RecoveryPoints;
   readonly trouble: WriteTrouble;

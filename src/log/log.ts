@@ -1,5 +1,5 @@
 /**
- * One partition's log: synchronous appends, reads from memory or disk, and its part in the sync rounds. Opening and recovery are in
+ * One partition's log: synchronous appends, reads, and its part in the sync rounds. Opening and recovery are in
  * log-open.ts and recovery.ts, searches by time in log-time.ts, truncation in log-truncate.ts. Source: UnifiedLog, LocalLog.
  */
 import { DiskError } from "../io/disk.ts";
@@ -19,14 +19,14 @@ import type { Handle } from "./open-files.ts";
 import { encodePartitionMetadata } from "./partition-metadata.ts";
 import { abortedBy, applyStored, snapshotPaths, writeSnapshot } from "./producer-recovery.ts";
 import type { BatchMetadata, ProducerState, TransactionMarker } from "./producer-state.ts";
+import type { RecoveryPoint } from "./recovery-points.ts";
 import type { Segment } from "./segment.ts";
-import { type LogRead, NOTHING_READ, type ReadLimits } from "./segment-read.ts";
-import { LogTail } from "./tail-cache.ts";
+import { type LogRead, NOTHING_READ, type ReadLimits, type StoredRead } from "./segment-read.ts";
 import type { AbortedTransaction } from "./transaction-index.ts";
 
 export type { TimestampedOffset } from "./log-time.ts";
 export type { Appended, Durability, LogConfig, LogParts, LogShared } from "./log-types.ts";
-export type { LogRead, ReadLimits } from "./segment-read.ts";
+export type { LogRead, ReadLimits, StoredRead } from "./segment-read.ts";
 
 /** After so many bytes without a roll the producers are written down all the same, so that a recovery has little to replay. */
 const SNAPSHOT_EVERY_BYTES = 64 * 1024 * 1024;
@@ -58,7 +58,6 @@ export class Log implements SyncedLog {
   readonly shared: LogShared;
   readonly directory: string;
   readonly segments: Segment[];
-  readonly tail: LogTail;
   readonly sync: LogSync;
   readonly reader: LogReader;
   /** Grows when the log is cut: a read that was under way finds nothing. */
@@ -67,6 +66,8 @@ export class Log implements SyncedLog {
   swaps = 0;
   /** Base offsets of segments that left the log, and whose files could not be renamed yet. */
   leftBehind: number[] = [];
+  /** The place of the durable end, as the last round left it. */
+  private durableAt: RecoveryPoint | null = null;
   /** Offset of the newest producer snapshot, -1 if there is none. */
   snapshotOffset: number;
   private directoryExists: boolean;
@@ -94,7 +95,6 @@ export class Log implements SyncedLog {
     this.producers = parts.producers;
     this.snapshotOffset = parts.snapshotOffset;
     this.offline = parts.offline;
-    this.tail = new LogTail(shared.tails);
     this.sync = new LogSync(this, parts.recoveryPoint, parts.epochsOnDisk);
     this.reader = new LogReader(this);
   }
@@ -118,7 +118,7 @@ export class Log implements SyncedLog {
   }
 
   /**
-   * Appends a batch whose bytes become the log's: base offset and leader epoch are set in them. Throws KafkaError for what the producer's
+   * Appends a batch: base offset and leader epoch are set in its bytes, which are the caller's again afterwards. Throws KafkaError for what the producer's
    * state forbids, and KAFKA_STORAGE_ERROR when the disk refuses; then nothing has changed, and a later append tries again.
    */
   append(batch: ValidBatch, leaderEpoch: number): Appended {
@@ -133,6 +133,7 @@ export class Log implements SyncedLog {
     setBaseOffset(bytes, 0, baseOffset);
     setPartitionLeaderEpoch(bytes, 0, leaderEpoch);
     const segment = this.write(bytes, lastOffset, batch.maxTimestampMs);
+    segment.checked.add(segment.size, segment.size + bytes.length);
     segment.appended(bytes.length, lastOffset, batch.maxTimestampMs, this.config.indexIntervalBytes);
     if (leaderEpoch > this.leaderEpochs.latest) this.leaderEpochs.assign(leaderEpoch, baseOffset);
     if (batch.producerId >= 0) {
@@ -141,7 +142,6 @@ export class Log implements SyncedLog {
     }
     this.logEndOffset = lastOffset + 1;
     this.endBytes += bytes.length;
-    this.tail.add(bytes, baseOffset, lastOffset);
     this.afterAppend();
     const logAppendTimeMs = timestampType(bytes, 0) === "LogAppendTime" ? maxTimestamp(bytes, 0) : -1;
     return { baseOffset, lastOffset, logAppendTimeMs, duplicate: false, logStartOffset: this.logStartOffset };
@@ -167,21 +167,27 @@ export class Log implements SyncedLog {
   }
 
   /**
-   * Whole batches from the one that holds (or follows) `offset` on: synchronous from memory, a promise when they must come from the disk
-   * itself. Less than asked for where a segment or a block ends. Throws, or rejects with, OFFSET_OUT_OF_RANGE, CORRUPT_MESSAGE, KAFKA_STORAGE_ERROR.
+   * Whole batches from the one that holds (or follows) `offset` on: synchronous from the page cache, a promise when they must come from the
+   * disk itself. Less than asked for where a segment or a block ends. Throws, or rejects with, OFFSET_OUT_OF_RANGE, CORRUPT_MESSAGE, KAFKA_STORAGE_ERROR.
    */
   read(offset: number, limits: ReadLimits): LogRead | Promise<LogRead> {
+    return this.hasFrom(offset, limits) ? this.reader.read(offset, limits) : NOTHING_READ;
+  }
+
+  /** As `read`, for an answer: the batches are checked, and stay in their file until they are sent. The chunks become the caller's, to send or to release. */
+  readStored(offset: number, limits: ReadLimits): StoredRead | Promise<StoredRead> {
+    return this.hasFrom(offset, limits) ? this.reader.readStored(offset, limits) : NOTHING_READ;
+  }
+
+  /** Whether there may be anything to read. Throws OFFSET_OUT_OF_RANGE, KAFKA_STORAGE_ERROR. */
+  private hasFrom(offset: number, { limitOffset }: ReadLimits): boolean {
     this.checkUsable();
     if (offset < this.logStartOffset || offset > this.logEndOffset)
       throw new KafkaError(
         "OFFSET_OUT_OF_RANGE",
         `Received request for offset ${offset} for partition ${this.name}, but we only have log segments in the range ${this.logStartOffset} to ${this.logEndOffset}.`,
       );
-    if (offset >= limits.limitOffset || offset === this.logEndOffset) return NOTHING_READ;
-    const chunks: Uint8Array[] = [];
-    const bytes = this.tail.collect(offset, limits.limitOffset, limits.maxBytes, limits.atLeastOne, chunks);
-    if (bytes >= 0) return { chunks, bytes };
-    return this.reader.read(offset, limits);
+    return offset < limitOffset && offset < this.logEndOffset;
   }
 
   /** The first record at or after `timestampMs` (in offset order) that lies below `limitOffset`; null if there is none. Rejects as `read` does. */
@@ -210,9 +216,19 @@ export class Log implements SyncedLog {
     this.producers.updateLimits(config);
   }
 
-  /** A round carried the log up to here. */
-  synced(offset: number, bytes: number): void {
-    if (this.durability === "sync") this.moveDurableEnd(offset, bytes);
+  /** A round carried the log up to `offset`, which lies at `point` unless the log was cut meanwhile. */
+  synced(offset: number, bytes: number, point: RecoveryPoint): void {
+    if (this.durability !== "sync") return;
+    this.durableAt = offset === point.offset ? point : null;
+    this.moveDurableEnd(offset, bytes);
+  }
+
+  /** Where a segment's batches below `limitOffset` end in its file; -1 if that is not known without looking. */
+  positionOf(limitOffset: number, segment: Segment): number {
+    if (limitOffset >= segment.nextOffset) return segment.size;
+    const { durableAt } = this;
+    if (durableAt === null || durableAt.segmentBaseOffset !== segment.baseOffset) return -1;
+    return durableAt.offset === limitOffset && durableAt.position <= segment.size ? durableAt.position : -1;
   }
 
   /** Writes what a clean start wants to find: indexes, producers. A last round syncs it. False if the indexes could not be written: the next start must not trust them. */
@@ -230,7 +246,6 @@ export class Log implements SyncedLog {
   close(why = "the log is closed"): void {
     this.offline ??= why;
     this.onDurable = null;
-    this.tail.clear();
     if (this.activeHandle !== null) this.shared.files.release(this.activeHandle);
     this.activeHandle = null;
     for (const segment of this.segments) segment.close();
@@ -264,7 +279,7 @@ export class Log implements SyncedLog {
     this.activeHandle = null;
     this.sync.forgetActive();
     this.tailIsTorn = false;
-    this.tail.clear();
+    this.durableAt = null;
     this.cuts++;
   }
 

@@ -39,6 +39,24 @@ export class OffsetIndex {
     );
   }
 
+  /** As `lookUp`, but null when pages are cold. */
+  lookUpHot(offset: number): OffsetPosition | null {
+    const relative = offset - this.baseOffset;
+    return this.file.searchHot(
+      (entries, at) => entries.readInt32BE(at) <= relative,
+      (entries, at) => this.parse(entries, at),
+    );
+  }
+
+  /** The last position at or before `position` where a batch begins, as far as the index knows and is in memory; 0 when it does not. */
+  positionAtOrBefore(position: number): number {
+    const entry = this.file.searchHot(
+      (entries, at) => entries.readInt32BE(at + 4) <= position,
+      (entries, at) => this.parse(entries, at),
+    );
+    return entry === null ? 0 : entry.position;
+  }
+
   /** Entry `n`, counted from 0; blocking. */
   entry(n: number): OffsetPosition {
     return this.file.entryAt(n, (entries, at) => this.parse(entries, at));

@@ -30,6 +30,8 @@ export class OpenFiles {
   private readonly max: number;
   /** Open and not held, the least recently used first. */
   private readonly idle = new Map<OpenFile, true>();
+  /** Handles that are open only because they were borrowed. */
+  private readonly borrowed = new Set<Handle>();
 
   constructor(disk: Disk, max: number) {
     this.disk = disk;
@@ -70,6 +72,24 @@ export class OpenFiles {
     if (--handle.holds > 0) return;
     if (handle.retired) handle.file.close();
     else this.admit(handle.owner);
+  }
+
+  /**
+   * Holds a file for an answer on its way; pair with `giveBack`. Clients that do not read may keep files open like that, so there is a bound:
+   * null when it is reached. Throws DiskError.
+   */
+  borrow(openFile: OpenFile): Handle | null {
+    const handle = this.handleOf(openFile, "read");
+    if (handle.holds === 0) {
+      if (this.borrowed.size >= this.max) return null;
+      this.borrowed.add(handle);
+    }
+    return this.hold(openFile);
+  }
+
+  giveBack(handle: Handle): void {
+    this.release(handle);
+    if (handle.holds === 0) this.borrowed.delete(handle);
   }
 
   /** Closes the file, at once or with its last hold: it is gone, renamed, or about to be opened for writing. */

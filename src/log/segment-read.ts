@@ -2,6 +2,7 @@
  * Reading batches from a segment's file: positions by hint or index, one block at a time, cut at whole batches, the CRC of what was not
  * checked since the start. Synchronous while the pages are in memory; what is cold is read in the pool.
  */
+import type { Chunk } from "../bytes/chunks.ts";
 import { KafkaError } from "../protocol/errors.ts";
 import { BATCH_HEADER_BYTES, baseOffset, batchBytes, crcIsValid, lastOffset, MAGIC, magic } from "../record/batch.ts";
 import { headerProblem } from "./batch-scan.ts";
@@ -13,10 +14,19 @@ const READ_MAX_BYTES = 1024 * 1024;
 /** Read in front of the wanted batch when only the index says where it is. */
 const SEEK_SLACK_BYTES = 8 * 1024;
 
-/** Whole batches. The buffers belong to the reader (or the cache): read only. */
-export interface LogRead {
-  readonly chunks: Uint8Array[];
+/** Whole batches. What is stored has to be sent or released by whoever has it. */
+export interface StoredRead {
+  readonly chunks: readonly Chunk[];
   readonly bytes: number;
+  /** What follows begins at or above it; -1 if nothing was read. */
+  readonly nextOffset: number;
+}
+
+/** Whole batches in memory, in buffers of the reader's own. */
+export interface LogRead extends StoredRead {
+  readonly chunks: readonly Uint8Array[];
+  /** Where they lie; null if nothing was read. */
+  readonly place: { readonly segment: Segment; readonly position: number } | null;
 }
 
 export interface ReadLimits {
@@ -25,6 +35,8 @@ export interface ReadLimits {
   readonly maxBytes: number;
   /** The first batch even if it is larger than `maxBytes`. */
   readonly atLeastOne: boolean;
+  /** The batches are only wanted to be checked: a read that is no promise leaves them in a buffer that the next such read overwrites. */
+  readonly checkOnly?: boolean;
 }
 
 /** An index entry that the data does not bear out: rebuild the segment's indexes. */
@@ -37,9 +49,12 @@ export class WrongIndex extends Error {
   }
 }
 
-export const NOTHING_READ: LogRead = { chunks: [], bytes: 0 };
+export const NOTHING_READ: LogRead = { chunks: [], bytes: 0, nextOffset: -1, place: null };
 /** The segment has no batch at or above the offset: the next segment may. */
-export const BEYOND_SEGMENT: LogRead = { chunks: [], bytes: 0 };
+export const BEYOND_SEGMENT: LogRead = { chunks: [], bytes: 0, nextOffset: -1, place: null };
+
+/** For hot reads that only check. */
+const checkBuffer = Buffer.allocUnsafeSlow(READ_MAX_BYTES + SEEK_SLACK_BYTES);
 
 /** Where a read begins. */
 interface ReadStart {
@@ -66,6 +81,7 @@ class SegmentRead {
   /** Fewer bytes than this are of no use. */
   need = BATCH_HEADER_BYTES;
   private buffer: Buffer;
+  private mayShare: boolean;
   result: LogRead = BEYOND_SEGMENT;
 
   constructor(segment: Segment, offset: number, limits: ReadLimits, start: ReadStart) {
@@ -77,6 +93,7 @@ class SegmentRead {
     this.nextOffset = start.nextOffset;
     this.position = start.position;
     this.expectedLastOffset = start.expectedLastOffset;
+    this.mayShare = limits.checkOnly === true;
     const slack = start.expectedLastOffset < 0 ? BATCH_HEADER_BYTES : SEEK_SLACK_BYTES;
     this.buffer = this.bufferOf(Math.max(Math.min(limits.maxBytes, READ_MAX_BYTES) + slack, BATCH_HEADER_BYTES));
   }
@@ -85,6 +102,12 @@ class SegmentRead {
   get into(): Buffer {
     const left = this.end - this.position;
     return this.buffer.length <= left ? this.buffer : this.buffer.subarray(0, left);
+  }
+
+  /** Others may read before this one goes on. */
+  unshare(): void {
+    this.mayShare = false;
+    if (this.buffer.buffer === checkBuffer.buffer) this.buffer = this.bufferOf(this.buffer.length);
   }
 
   get atEnd(): boolean {
@@ -134,7 +157,8 @@ class SegmentRead {
     const end = this.position + at;
     this.segment.checked.add(this.position + from, end);
     this.segment.hint(this.nextOffset, end);
-    this.result = { chunks: [b.subarray(from, at)], bytes: at - from };
+    const place = { segment: this.segment, position: this.position + from };
+    this.result = { chunks: [b.subarray(from, at)], bytes: at - from, nextOffset: this.nextOffset, place };
     return true;
   }
 
@@ -184,7 +208,8 @@ class SegmentRead {
   }
 
   private bufferOf(bytes: number): Buffer {
-    return Buffer.allocUnsafeSlow(Math.min(bytes, this.end - this.position));
+    const size = Math.min(bytes, this.end - this.position);
+    return this.mayShare && size <= checkBuffer.length ? checkBuffer.subarray(0, size) : Buffer.allocUnsafeSlow(size);
   }
 }
 
@@ -238,6 +263,7 @@ function readFrom(segment: Segment, offset: number, limits: ReadLimits, start: R
 }
 
 async function readCold(read: SegmentRead): Promise<LogRead> {
+  read.unshare();
   const handle = read.segment.hold();
   try {
     const { file } = handle;

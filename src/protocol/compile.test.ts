@@ -206,7 +206,7 @@ test("records are encoded from several chunks, each referenced", () => {
   const w = new Writer();
   dataCodec(Batches, 0).encode(w, { records: chunks, last: 5 });
   const out = w.finish();
-  expect(out.map((chunk) => chunk.length)).toEqual([4, 2000, 3000, 1]);
+  expect(out.map((chunk) => chunk.byteLength)).toEqual([4, 2000, 3000, 1]);
   expect([out[1], out[2]]).toEqual(chunks);
   expect(out[1]).toBe(chunks[0]!);
   expect(encode(Batches, 1, { records: [], last: 5 })).toBe("010500");

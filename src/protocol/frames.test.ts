@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import type { Chunk } from "../bytes/chunks.ts";
 import { Reader } from "../bytes/reader.ts";
 import { Writer } from "../bytes/writer.ts";
 import { MalformedError } from "./errors.ts";
@@ -16,7 +17,7 @@ import { Heartbeat } from "./messages/12-heartbeat.ts";
 import { ApiVersions } from "./messages/18-api-versions.ts";
 
 const hex = (text: string): Buffer => Buffer.from(text.replaceAll(" ", ""), "hex");
-const joined = (chunks: Uint8Array[]): string => Buffer.concat(chunks).toString("hex");
+const joined = (chunks: Chunk[]): string => Buffer.concat(chunks as Uint8Array[]).toString("hex");
 
 describe("request headers", () => {
   const start = { apiKey: 12, apiVersion: 4, correlationId: 7 };

@@ -1,6 +1,7 @@
 /**
  * Owns what stands around a message on a connection: the int32 size, request and response headers, and the bare error response.
  */
+import type { Chunk } from "../bytes/chunks.ts";
 import type { Reader } from "../bytes/reader.ts";
 import type { Writer } from "../bytes/writer.ts";
 import { dataCodec, requestCodec, responseCodec } from "./compile.ts";
@@ -54,7 +55,7 @@ export function writeResponse<S extends Fields>(
   version: number,
   correlationId: number,
   response: Input<S>,
-): Uint8Array[] {
+): Chunk[] {
   return writeFrame(w, () => {
     dataCodec(ResponseHeader, responseHeaderVersion(api, version)).encode(w, { correlationId });
     responseCodec(api, version).encode(w, response);
@@ -73,14 +74,14 @@ export function writeRequest<Q extends Fields>(
     const header = { requestApiKey: api.key, requestApiVersion: version, ...start };
     dataCodec(RequestHeader, requestHeaderVersion(api, version)).encode(w, header);
     requestCodec(api, version).encode(w, request);
-  });
+  }) as Uint8Array[]; // nobody asks with what lies in a file
 }
 
 /** Reads a response header; gives the correlation id, the body follows at `r.at`. Throws MalformedError. */
 export const readResponseHeader = (r: Reader, headerVersion: number): number =>
   dataCodec(ResponseHeader, headerVersion).decode(r).correlationId;
 
-function writeFrame(w: Writer, body: () => void): Uint8Array[] {
+function writeFrame(w: Writer, body: () => void): Chunk[] {
   const size = w.reserveInt32();
   try {
     body();

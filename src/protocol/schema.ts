@@ -4,6 +4,8 @@
  * Source of the concepts: Kafka's clients/src/main/resources/common/message/README.md.
  */
 
+import type { Chunk } from "../bytes/chunks.ts";
+
 /** As in Kafka's schemas: "3", "3-7", "3+" (from 3 on), "none". */
 export type Versions = `${number}+` | `${number}-${number}` | `${number}` | "none";
 
@@ -104,7 +106,7 @@ export const string = (versions: Versions = "0+"): Field<string> => new Field<st
 /** Decoded as a view of the frame. */
 export const bytes = (versions: Versions = "0+"): Field<Buffer, false, Uint8Array> => new Field("bytes", versions);
 /** Record batches: decoded as a view of the frame, encoded from one or several chunks, which are referenced. */
-export const records = (versions: Versions = "0+"): Field<Buffer, false, Uint8Array | readonly Uint8Array[]> =>
+export const records = (versions: Versions = "0+"): Field<Buffer, false, Uint8Array | readonly Chunk[]> =>
   new Field("records", versions);
 
 export function array<T, In>(of: Field<T, boolean, In>, versions?: Versions): Field<T[], false, In[]>;
@@ -115,6 +117,14 @@ export function array(of: AnyField | Fields, versions: Versions = "0+"): Field<u
 
 export const struct = <F extends Fields>(of: F, versions: Versions = "0+"): Field<Infer<F>, false, Input<F>> =>
   new Field("struct", versions, of);
+
+/** Whether a message has byte fields anywhere, in any version: decoded ones are views of the frame. */
+export function hasBytes(fields: Fields): boolean {
+  return Object.values(fields).some(holdsBytes);
+}
+
+const holdsBytes = ({ kind, of }: AnyField): boolean =>
+  kind === "bytes" || kind === "records" || (of instanceof Field ? holdsBytes(of) : of !== undefined && hasBytes(of));
 
 /** Whether a version lies in a range. */
 export function covers(versions: Versions, version: number): boolean {

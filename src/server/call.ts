@@ -2,6 +2,7 @@
 import { assert, BrokenInvariant } from "../base/assert.ts";
 import type { LogFields, Logger } from "../base/logger.ts";
 import type { Broker } from "../broker/broker.ts";
+import { type Chunk, isStored, releaseChunks } from "../bytes/chunks.ts";
 import { Writer } from "../bytes/writer.ts";
 import type { Call, ConnectionInfo, Handler } from "../handlers/handler.ts";
 import { KafkaError } from "../protocol/errors.ts";
@@ -51,8 +52,8 @@ export class CallImpl implements Call<AnyApi> {
   /** In the clock's monotonic milliseconds. */
   readonly startedAtMs: number;
   outcome: Outcome = "pending";
-  /** The whole answer, once the outcome is "answered". */
-  pieces: Uint8Array[] | null = null;
+  /** The whole answer, once the outcome is "answered", until the connection takes it. */
+  pieces: Chunk[] | null = null;
   /** Why the connection is to be closed, once the outcome is "dropped". */
   reason = "";
   private readonly context: CallContext;
@@ -111,13 +112,27 @@ export class CallImpl implements Call<AnyApi> {
 
   reply(response: ResponseInput<AnyApi>): void {
     this.mustBePending();
-    if (this.connection.closed) return this.end("silent");
     try {
       this.pieces = writeResponse(writer, this.api, this.version, this.correlationId, response);
     } catch (error) {
       return this.failUnencodable(error);
     }
-    this.end("answered");
+    if (!this.connection.closed) return this.end("answered");
+    this.discardAnswer();
+    this.end("silent");
+  }
+
+  /** The answer will not be sent. */
+  discardAnswer(): void {
+    if (this.pieces !== null) releaseChunks(this.pieces);
+    this.pieces = null;
+  }
+
+  /** How much of the answer is in memory. */
+  get answerBytes(): number {
+    let bytes = 0;
+    for (const piece of this.pieces ?? []) if (!isStored(piece)) bytes += piece.byteLength;
+    return bytes;
   }
 
   fail(error: unknown): void {

@@ -12,7 +12,7 @@ import { FrameSplitter } from "./frame-splitter.ts";
 import type { LimitedLines } from "./limited-lines.ts";
 import type { ByteCount, Frame } from "./received.ts";
 import type { MemoryHolder, RequestMemory } from "./request-memory.ts";
-import { SendQueue } from "./send-queue.ts";
+import { SendQueue, type SendQueueOwner } from "./send-queue.ts";
 
 export interface ConnectionLimits {
   readonly maxRequestBytes: number;
@@ -50,7 +50,7 @@ const STARTS_PER_TURN = 64;
 /** How long a connection that ends may take to read its last answers. */
 const ENDING_MS = 5000;
 
-export class Connection implements CallOwner, MemoryHolder, SocketOwner {
+export class Connection implements CallOwner, MemoryHolder, SendQueueOwner, SocketOwner {
   readonly id: number;
   readonly remoteAddress: string;
   readonly localAddress: string;
@@ -100,7 +100,7 @@ export class Connection implements CallOwner, MemoryHolder, SocketOwner {
     this.localPort = socket.localPort;
     this.client = `${socket.remoteAddress}:${socket.remotePort}`;
     this.splitter = new FrameSplitter(host.limits.maxRequestBytes, this.received);
-    this.sending = new SendQueue(socket);
+    this.sending = new SendQueue(socket, this);
     this.activeAtMs = host.nowMs();
     host.expireBy(this.activeAtMs + host.limits.maxIdleMs);
   }
@@ -135,15 +135,30 @@ export class Connection implements CallOwner, MemoryHolder, SocketOwner {
     this.account();
     this.host.memory.leave(this);
     this.host.onClosed(this);
-    for (const call of calls) call.abandon();
+    for (const call of calls) {
+      call.discardAnswer();
+      call.abandon();
+    }
+  }
+
+  // --- from the files that answers lie in
+
+  onRead(): void {
+    this.activeAtMs = this.host.nowMs();
+    this.settle(this.activeAtMs);
+  }
+
+  onUnreadable(reason: string): void {
+    this.host.lines.warn("connection closed: an answer cannot be read", { client: this.client, reason });
+    this.abort(null);
   }
 
   // --- from calls
 
   onEnded(call: CallImpl): void {
     this.host.onEnded(call);
-    if (this.isEnding && !this.calls.includes(call)) call.pieces = null; // an earlier one closed the connection
-    for (const piece of call.pieces ?? []) this.readyBytes += piece.byteLength;
+    if (this.isEnding && !this.calls.includes(call)) call.discardAnswer(); // an earlier one closed the connection
+    this.readyBytes += call.answerBytes;
     this.settleSoon();
   }
 
@@ -215,7 +230,7 @@ export class Connection implements CallOwner, MemoryHolder, SocketOwner {
   /** Nobody will answer what has begun: closes once what is answered is sent. */
   giveUpCalls(): void {
     const first = this.calls.findIndex(({ outcome }) => outcome === "pending");
-    if (first >= 0) this.calls.length = first;
+    if (first >= 0) for (const call of this.calls.splice(first)) call.discardAnswer();
     this.settle(this.host.nowMs());
   }
 
@@ -229,7 +244,7 @@ export class Connection implements CallOwner, MemoryHolder, SocketOwner {
   get closableBytes(): number {
     const queued = this.queue.reduce((sum, frame) => sum + frame.bytes, 0);
     const input = this.calls.length === 0 ? this.received.bytes : queued + this.splitter.unfinishedBytes;
-    return input + this.sending.bytes + this.readyBytes;
+    return input + this.sending.heldBytes + this.readyBytes;
   }
 
   /** Since when it holds closable bytes while the client neither sends the rest nor reads; Infinity if that is not so. */
@@ -259,14 +274,13 @@ export class Connection implements CallOwner, MemoryHolder, SocketOwner {
       const call = this.calls.shift()!;
       this.activeAtMs = nowMs;
       if (call.outcome === "dropped") {
-        this.calls.length = 0;
+        for (const later of this.calls.splice(0)) later.discardAnswer();
         this.readyBytes = 0;
         return this.refuse("connection closed", { reason: call.reason, ...call.describe() });
       }
       if (call.pieces === null) continue;
-      const before = this.sending.bytes;
+      this.readyBytes -= call.answerBytes;
       this.sending.push(call.pieces);
-      this.readyBytes -= this.sending.bytes - before;
       call.pieces = null;
     }
   }
@@ -274,6 +288,7 @@ export class Connection implements CallOwner, MemoryHolder, SocketOwner {
   private send(nowMs: number): void {
     const sent = this.sending.flush();
     if (sent === 0) return;
+    if (this.sending.mayFlush) this.goOnLater();
     this.host.counters.bytesOut += sent;
     this.activeAtMs = nowMs;
   }
@@ -317,9 +332,13 @@ export class Connection implements CallOwner, MemoryHolder, SocketOwner {
       if (!this.host.dispatch.mayOverlap(frame)) return false;
     }
     if (this.startsLeft > 0) return true;
+    this.goOnLater();
+    return false;
+  }
+
+  private goOnLater(): void {
     if (!this.isLater) this.host.continueLater(this);
     this.isLater = true;
-    return false;
   }
 
   private start(frame: Frame, nowMs: number): void {
@@ -349,7 +368,7 @@ export class Connection implements CallOwner, MemoryHolder, SocketOwner {
   }
 
   private account(): void {
-    const held = this.received.bytes + this.callBytes + this.readyBytes + this.sending.bytes;
+    const held = this.received.bytes + this.callBytes + this.readyBytes + this.sending.heldBytes;
     if (held !== this.heldBytes) this.host.memory.account(this, held);
   }
 

@@ -2,6 +2,7 @@
  * From a frame to a handler: reads the header, finds the API, decodes the body. What is not served is refused here: with a bare
  * error response (our own; Kafka closes the connection), but for ApiVersions (KIP-511) and for produces that want no answer.
  */
+import type { Chunk } from "../bytes/chunks.ts";
 import { OutOfBounds, Reader } from "../bytes/reader.ts";
 import { Writer } from "../bytes/writer.ts";
 import type { Handler } from "../handlers/handler.ts";
@@ -17,7 +18,7 @@ import {
   writeResponse,
 } from "../protocol/frames.ts";
 import { ApiVersions } from "../protocol/messages/18-api-versions.ts";
-import { parseVersions } from "../protocol/schema.ts";
+import { hasBytes, parseVersions } from "../protocol/schema.ts";
 import { type CallContext, CallImpl, type CallOwner } from "./call.ts";
 import type { Counters } from "./counters.ts";
 import type { Frame } from "./received.ts";
@@ -25,7 +26,7 @@ import type { Frame } from "./received.ts";
 /** What a frame became. A call is not started yet; an answer is whole; a drop says why the connection has to be closed. */
 export type Dispatched =
   | { readonly kind: "call"; readonly call: CallImpl; readonly pipelined: boolean }
-  | { readonly kind: "answer"; readonly pieces: Uint8Array[] }
+  | { readonly kind: "answer"; readonly pieces: Chunk[] }
   | { readonly kind: "drop"; readonly reason: string };
 
 interface Served {
@@ -33,6 +34,8 @@ interface Served {
   readonly min: number;
   readonly max: number;
   readonly pipelined: boolean;
+  /** Its requests hold bytes that the handler may keep views of. */
+  readonly keepsBytes: boolean;
 }
 
 const PRODUCE_KEY = 0;
@@ -51,7 +54,9 @@ export class Dispatch {
     this.maxItems = o.maxItems;
     for (const handler of o.handlers) {
       const range = parseVersions(handler.served);
-      if (range !== null) this.served[handler.api.key] = { handler, ...range, pipelined: handler.pipelined === true };
+      if (range === null) continue;
+      const keepsBytes = hasBytes(handler.api.request) && handler.keepsBytes !== false;
+      this.served[handler.api.key] = { handler, ...range, pipelined: handler.pipelined === true, keepsBytes };
     }
   }
 
@@ -84,6 +89,7 @@ export class Dispatch {
     r.itemsLeft = this.maxItems;
     const request = requestCodec(handler.api, start.apiVersion).decode(r);
     this.counters.requests[start.apiKey]!++;
+    if (served.keepsBytes) frame.received.isShared = true;
     const call = new CallImpl({
       context: this.context,
       connection,
@@ -110,7 +116,7 @@ export class Dispatch {
   }
 
   /** KIP-511: whatever version was asked for, the answer is of version 0 and says which versions there are. */
-  private ownVersions(correlationId: number): Uint8Array[] {
+  private ownVersions(correlationId: number): Chunk[] {
     const own = this.served[API_VERSIONS_KEY];
     const apiKeys = own === undefined ? [] : [{ apiKey: API_VERSIONS_KEY, minVersion: own.min, maxVersion: own.max }];
     return writeResponse(new Writer(64), ApiVersions, 0, correlationId, { errorCode: ErrorCode.UNSUPPORTED_VERSION, apiKeys });

@@ -11,7 +11,7 @@ export interface ByteCount {
  */
 export class Received {
   readonly buffer: Buffer;
-  /** Handlers got, or get, views of it, which they may keep. */
+  /** A handler got views of it that it may keep: it is freed when it is collected. */
   isShared = false;
   private users = 1;
   private readonly count: ByteCount;
@@ -33,7 +33,7 @@ export class Received {
   }
 }
 
-/** Gives memory back now rather than when it is collected: half of what is held while large requests come is parts that were copied. */
+/** Gives memory back now rather than when it is collected: the next buffer then lies in the same, warm pages. */
 function free({ buffer, byteLength }: Buffer): void {
   if (buffer.byteLength === byteLength && buffer instanceof ArrayBuffer) buffer.transfer(0);
 }
@@ -45,7 +45,6 @@ export class Frame {
   readonly limit: number;
 
   constructor(received: Received, at: number, limit: number) {
-    received.isShared = true;
     this.received = received;
     this.at = at;
     this.limit = limit;

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
+import type { StoredBytes } from "../bytes/chunks.ts";
 import type { Socket } from "../io/net.ts";
-import { SendQueue } from "./send-queue.ts";
+import { SendQueue, type SendQueueOwner } from "./send-queue.ts";
 
 /** Takes what `takes` says for each write (the rest of the list's last entry), and remembers it. */
 class Sink {
@@ -23,12 +24,61 @@ class Sink {
   } as unknown as Socket;
 }
 
+const nobody: SendQueueOwner = {
+  onRead: () => {},
+  onUnreadable: (reason) => {
+    throw new Error(reason);
+  },
+};
+
+/** Stored bytes "0123456789012…" of which the first `hot` are in the page cache. */
+class Stored implements StoredBytes {
+  readonly byteLength: number;
+  hot: number;
+  releases = 0;
+  /** Cold reads that wait to be answered with so many bytes, or an error. */
+  readonly waiting: ((got: number | Error) => void)[] = [];
+
+  constructor(bytes: number, hot = bytes) {
+    this.byteLength = bytes;
+    this.hot = hot;
+  }
+
+  readHot(into: Uint8Array, at: number): number {
+    expect(this.releases).toBe(0);
+    expect(at + into.length).toBeLessThanOrEqual(this.byteLength);
+    const got = Math.min(into.length, this.hot - at);
+    if (got <= 0) return -1;
+    into.set(digits(at, got));
+    return got;
+  }
+
+  readCold(into: Uint8Array, at: number): Promise<number> {
+    expect(at + into.length).toBeLessThanOrEqual(this.byteLength);
+    return new Promise((resolve, reject) => {
+      this.waiting.push((got) => {
+        expect(this.releases).toBe(0);
+        if (got instanceof Error) return reject(got);
+        into.set(digits(at, got));
+        resolve(got);
+      });
+    });
+  }
+
+  release(): void {
+    this.releases++;
+  }
+}
+
+const DIGITS = Buffer.alloc(6 << 20, "0123456789");
+const digits = (at: number, count: number): Buffer => DIGITS.subarray(at, at + count);
+
 const piece = (size: number, letter: string): Buffer => Buffer.alloc(size, letter);
 
 describe("the send queue", () => {
   test("small pieces go out in one write, in order", () => {
     const sink = new Sink(Number.POSITIVE_INFINITY);
-    const queue = new SendQueue(sink.socket);
+    const queue = new SendQueue(sink.socket, nobody);
     queue.push([piece(3, "a"), piece(0, "-"), piece(5, "b")]);
     queue.push([piece(2, "c")]);
     expect(queue.flush()).toBe(10);
@@ -39,7 +89,7 @@ describe("the send queue", () => {
 
   test("large pieces are written from where they lie", () => {
     const sink = new Sink(Number.POSITIVE_INFINITY);
-    const queue = new SendQueue(sink.socket);
+    const queue = new SendQueue(sink.socket, nobody);
     const large = piece(1 << 20, "L");
     queue.push([piece(10, "a"), large, piece(10, "z")]);
     queue.flush();
@@ -51,7 +101,7 @@ describe("the send queue", () => {
     const sizes = [1, 100, 3, 50_000, 2, 2, 33_000, 700, 20_000, 20_000, 20_000, 5];
     const pieces = sizes.map((size, index) => piece(size, String.fromCharCode(97 + index)));
     const sink = new Sink(part);
-    const queue = new SendQueue(sink.socket);
+    const queue = new SendQueue(sink.socket, nobody);
     queue.push(pieces.slice(0, 6));
     let pushed = false;
     while (queue.bytes > 0) {
@@ -67,7 +117,7 @@ describe("the send queue", () => {
 
   test("once the socket takes less than all, it is left alone until it drains", () => {
     const sink = new Sink(4);
-    const queue = new SendQueue(sink.socket);
+    const queue = new SendQueue(sink.socket, nobody);
     queue.push([piece(10, "a")]);
     expect(queue.flush()).toBe(4);
     expect(queue.flush()).toBe(0);
@@ -78,7 +128,7 @@ describe("the send queue", () => {
 
   test("a closed socket (-1) takes nothing and is not tried again", () => {
     const sink = new Sink(-1);
-    const queue = new SendQueue(sink.socket);
+    const queue = new SendQueue(sink.socket, nobody);
     queue.push([piece(10, "a")]);
     expect(queue.flush()).toBe(0);
     expect(queue.flush()).toBe(0);
@@ -88,7 +138,7 @@ describe("the send queue", () => {
 
   test("what waits does not keep much larger buffers alive", () => {
     const sink = new Sink(0);
-    const queue = new SendQueue(sink.socket);
+    const queue = new SendQueue(sink.socket, nobody);
     const backing = piece(512 * 1024, "b");
     queue.push([backing.subarray(5, 105), backing.subarray(0, 200_000)]);
     queue.flush();
@@ -101,5 +151,95 @@ describe("the send queue", () => {
       expect(bytes.buffer.byteLength).toBeLessThanOrEqual(Math.max(4 * length, 128 * 1024)); // 128 KiB: the one gathering buffer
     }
     expect(written.some(({ bytes }) => bytes.buffer === backing.buffer)).toBe(true); // 200 of 512 KB: not worth a copy
+  });
+});
+
+describe("the send queue, with pieces that lie in files", () => {
+  test.each([511, 4096, 100_000, 262_144, Number.POSITIVE_INFINITY])(
+    "a socket that takes %d bytes at a time gets them all, in order",
+    (part) => {
+      const stored = [new Stored(10), new Stored(600_000), new Stored(0), new Stored(3)];
+      const sink = new Sink(part);
+      const queue = new SendQueue(sink.socket, nobody);
+      queue.push([piece(5, "a"), stored[0]!, stored[1]!, piece(40_000, "b"), stored[2]!, stored[3]!, piece(2, "c")]);
+      expect(queue.heldBytes).toBe(40_007);
+      while (queue.bytes > 0) {
+        queue.unblock();
+        queue.flush();
+      }
+      const wanted = [piece(5, "a"), digits(0, 10), digits(0, 600_000), piece(40_000, "b"), digits(0, 3), piece(2, "c")];
+      expect(sink.text === Buffer.concat(wanted).toString("latin1")).toBe(true);
+      expect(stored.map(({ releases }) => releases)).toEqual([1, 1, 1, 1]);
+      expect(queue.heldBytes).toBe(0);
+    },
+  );
+
+  test("small ones and what stands around them go out in one write", () => {
+    const sink = new Sink(Number.POSITIVE_INFINITY);
+    const queue = new SendQueue(sink.socket, nobody);
+    queue.push([piece(5, "a"), new Stored(10), piece(5, "b"), new Stored(10)]);
+    queue.flush();
+    expect(sink.writes.length).toBe(1);
+    expect(sink.text).toBe("aaaaa0123456789bbbbb0123456789");
+  });
+
+  test("what is cold is read in a thread; meanwhile nothing overtakes it", async () => {
+    let reads = 0;
+    const sink = new Sink(Number.POSITIVE_INFINITY);
+    const queue = new SendQueue(sink.socket, { ...nobody, onRead: () => void reads++ });
+    const stored = new Stored(300_000, 100);
+    queue.push([piece(3, "a"), stored, piece(3, "b")]);
+    expect(queue.flush()).toBe(103);
+    expect(queue.mayFlush).toBe(false);
+    expect(queue.flush()).toBe(0);
+    stored.waiting.shift()!(262_144);
+    await Promise.resolve();
+    expect(reads).toBe(1);
+    expect(queue.heldBytes).toBe(262_144 + 3);
+    stored.hot = 300_000; // the rest was read ahead
+    queue.flush();
+    expect(sink.text === `aaa${digits(0, 300_000).toString("latin1")}bbb`).toBe(true);
+    expect([queue.bytes, queue.heldBytes, stored.releases]).toEqual([0, 0, 1]);
+  });
+
+  test.each([new Error("EIO"), 5])("a file that cannot be read, or ends early (%p), is told", async (outcome) => {
+    let told = "";
+    const queue = new SendQueue(new Sink(Number.POSITIVE_INFINITY).socket, {
+      ...nobody,
+      onUnreadable: (reason) => {
+        told = reason;
+      },
+    });
+    const stored = new Stored(100, 0);
+    queue.push([stored]);
+    queue.flush();
+    stored.waiting.shift()!(outcome);
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    expect(told).not.toBe("");
+    queue.clear();
+    expect(stored.releases).toBe(1);
+  });
+
+  test("a file that is being read when everything is dropped is let go once it was read", async () => {
+    const queue = new SendQueue(new Sink(Number.POSITIVE_INFINITY).socket, nobody);
+    const [reading, waiting] = [new Stored(100, 0), new Stored(100)];
+    queue.push([reading, waiting]);
+    queue.flush();
+    queue.clear();
+    expect([reading.releases, waiting.releases]).toEqual([0, 1]);
+    reading.waiting.shift()!(100);
+    await Promise.resolve();
+    expect([reading.releases, waiting.releases]).toEqual([1, 1]);
+    expect(queue.bytes).toBe(0);
+  });
+
+  test("one flush writes a turn's share and says that there is more", () => {
+    const sink = new Sink(Number.POSITIVE_INFINITY);
+    const queue = new SendQueue(sink.socket, nobody);
+    queue.push([new Stored(5 * 1024 * 1024)]);
+    const first = queue.flush();
+    expect(first).toBeGreaterThan(0);
+    expect(first).toBeLessThan(3 * 1024 * 1024);
+    expect(queue.mayFlush).toBe(true);
   });
 });

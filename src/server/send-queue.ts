@@ -1,49 +1,87 @@
 /**
- * Answers on their way to one socket. Small pieces are gathered into one write, large ones are written from where they lie; what
- * the socket does not take waits for it to drain.
+ * Answers on their way to one socket. Small pieces are gathered into one write, large ones are written from where they lie, and what is
+ * stored in a file is read when the socket has room for it: a client that does not read keeps no records in memory. What the socket does
+ * not take waits for it to drain.
  */
+import { type Chunk, isStored, releaseChunks, type StoredBytes } from "../bytes/chunks.ts";
 import type { Socket } from "../io/net.ts";
 
 /** Pieces below this are copied together rather than written one by one: a write costs more than copying this much. */
 const GATHER_PIECE_BYTES = 32 * 1024;
-const GATHER_BYTES = 128 * 1024;
+/** What is stored is read in pieces of up to this size: small enough to stay in the processor's cache until it is written. */
+const GATHER_BYTES = 256 * 1024;
+/** The most that one `flush` writes: others have their turn. */
+const FLUSH_BYTES = 2 * 1024 * 1024;
 /** A piece that has to wait is copied when it is less than this part of the memory that it keeps alive. */
 const KEPT_PART = 4;
 
 /** One for all queues: the system has copied it when `write` returns. */
 const gathered = Buffer.allocUnsafeSlow(GATHER_BYTES);
 
+/** Told of what was read from the disk itself for a queue. */
+export interface SendQueueOwner {
+  /** `flush` can go on. */
+  onRead(): void;
+  /** An answer that has begun cannot be finished: the connection is of no use any more. */
+  onUnreadable(reason: string): void;
+}
+
+/** Bytes `from` to `to` of the queue's first piece, read from the disk. */
+interface ColdPart {
+  readonly from: number;
+  readonly to: number;
+  readonly bytes: Buffer;
+}
+
 export class SendQueue {
   /** Not yet taken by the socket. */
   bytes = 0;
+  /** Of these, what is in memory. */
+  heldBytes = 0;
   /** The socket took less than it was given: nothing more is tried until it drains. */
   isBlocked = false;
   private readonly socket: Socket;
-  private readonly pieces: Uint8Array[] = [];
+  private readonly owner: SendQueueOwner;
+  private readonly pieces: Chunk[] = [];
   /** The first piece that was not taken whole, and how much of it was. */
   private head = 0;
   private headTaken = 0;
   /** Pieces before this one keep no more alive than they count for. */
   private trimmed = 0;
+  /** The first piece's file is being read in a thread. */
+  private isReading = false;
+  private cold: ColdPart | null = null;
+  /** Grows when everything is dropped: a read that comes back later is nobody's. */
+  private clears = 0;
 
-  constructor(socket: Socket) {
+  constructor(socket: Socket, owner: SendQueueOwner) {
     this.socket = socket;
+    this.owner = owner;
   }
 
-  /** The pieces are referenced until they were taken: they must not change. */
-  push(pieces: readonly Uint8Array[]): void {
+  /** Takes the pieces over. Those in memory are referenced until they were taken: they must not change. */
+  push(pieces: readonly Chunk[]): void {
     for (const piece of pieces) {
-      if (piece.byteLength === 0) continue;
+      if (piece.byteLength === 0) {
+        if (isStored(piece)) piece.release();
+        continue;
+      }
       this.pieces.push(piece);
       this.bytes += piece.byteLength;
+      if (!isStored(piece)) this.heldBytes += piece.byteLength;
     }
   }
 
-  /** Writes what the socket takes; returns how much that was. */
+  /** Whether `flush` would write something. */
+  get mayFlush(): boolean {
+    return this.bytes > 0 && !this.isBlocked && !this.isReading;
+  }
+
+  /** Writes what the socket takes, within a turn's share; returns how much that was. */
   flush(): number {
-    if (this.bytes === 0 || this.isBlocked) return 0;
+    if (!this.mayFlush) return 0;
     const before = this.bytes;
-    while (this.bytes > 0 && !this.isBlocked) this.writeSome();
+    while (this.mayFlush && before - this.bytes < FLUSH_BYTES) this.writeSome();
     if (this.bytes === 0) this.clear();
     else this.trim();
     return before - this.bytes;
@@ -56,45 +94,98 @@ export class SendQueue {
 
   /** Lets go of everything. */
   clear(): void {
+    // A file that is being read is let go by its read.
+    releaseChunks(this.isReading ? this.pieces.slice(this.head + 1) : this.pieces.slice(this.head));
     this.pieces.length = 0;
     this.bytes = 0;
+    this.heldBytes = 0;
     this.head = 0;
     this.headTaken = 0;
     this.trimmed = 0;
+    this.cold = null;
+    this.isReading = false;
+    this.clears++;
   }
 
   private writeSome(): void {
     const first = this.pieces[this.head]!;
-    const firstLeft = first.byteLength - this.headTaken;
+    if (this.cold !== null)
+      return this.writeFrom(this.cold.bytes, this.headTaken - this.cold.from, this.cold.to - this.headTaken);
+    if (!isStored(first) && this.isLarge(first)) return this.writeFrom(first, this.headTaken, first.byteLength - this.headTaken);
+    const size = this.gather();
+    if (size > 0) return this.writeFrom(gathered, 0, size);
+    this.readCold(first as StoredBytes);
+  }
+
+  /** Whether to write a piece of memory from where it lies. */
+  private isLarge(piece: Uint8Array): boolean {
     const next = this.pieces[this.head + 1];
-    const alone = next === undefined || firstLeft >= GATHER_PIECE_BYTES || next.byteLength >= GATHER_PIECE_BYTES;
-    const wanted = alone ? firstLeft : this.gather();
-    const taken = alone ? this.socket.write(first, this.headTaken, wanted) : this.socket.write(gathered, 0, wanted);
-    if (taken < wanted) this.isBlocked = true; // -1, too: the socket is closed and will say so
+    if (next === undefined || piece.byteLength - this.headTaken >= GATHER_PIECE_BYTES) return true;
+    return !isStored(next) && next.byteLength >= GATHER_PIECE_BYTES;
+  }
+
+  private writeFrom(bytes: Uint8Array, at: number, length: number): void {
+    const taken = this.socket.write(bytes, at, length);
+    if (taken < length) this.isBlocked = true; // -1, too: the socket is closed and will say so
     if (taken > 0) this.advance(taken);
   }
 
+  /** Puts the next pieces together, as far as they are at hand; 0 when the first of them has to be read from the disk. */
   private gather(): number {
     let size = 0;
     let skip = this.headTaken;
-    for (let index = this.head; index < this.pieces.length; index++) {
+    for (let index = this.head; index < this.pieces.length && size < GATHER_BYTES; index++) {
       const piece = this.pieces[index]!;
       const left = piece.byteLength - skip;
-      if (left >= GATHER_PIECE_BYTES || size + left > GATHER_BYTES) break;
-      gathered.set(skip === 0 ? piece : piece.subarray(skip), size);
-      size += left;
+      if (isStored(piece)) {
+        const wanted = Math.min(left, GATHER_BYTES - size);
+        const got = piece.readHot(gathered.subarray(size, size + wanted), skip);
+        if (got > 0) size += got;
+        if (got < left) break;
+      } else {
+        if (left >= GATHER_PIECE_BYTES || size + left > GATHER_BYTES) break;
+        gathered.set(skip === 0 ? piece : piece.subarray(skip), size);
+        size += left;
+      }
       skip = 0;
     }
     return size;
   }
 
+  private readCold(piece: StoredBytes): void {
+    const { clears, headTaken: from } = this;
+    const bytes = Buffer.allocUnsafeSlow(Math.min(GATHER_BYTES, piece.byteLength - from));
+    this.isReading = true;
+    const end = (got: number, problem: string): void => {
+      if (clears !== this.clears) return piece.release();
+      this.isReading = false;
+      if (got < bytes.length) return this.owner.onUnreadable(problem);
+      this.cold = { from, to: from + got, bytes };
+      this.heldBytes += got;
+      this.owner.onRead();
+    };
+    piece.readCold(bytes, from).then(
+      (got) => end(got, "the file has lost its end"),
+      (error) => end(-1, String(error)),
+    );
+  }
+
   private advance(taken: number): void {
     this.bytes -= taken;
     this.headTaken += taken;
+    if (this.cold !== null && this.headTaken >= this.cold.to) this.dropCold(this.cold);
     while (this.head < this.pieces.length && this.headTaken >= this.pieces[this.head]!.byteLength) {
-      this.headTaken -= this.pieces[this.head]!.byteLength;
+      const piece = this.pieces[this.head]!;
+      this.headTaken -= piece.byteLength;
       this.head++;
+      if (isStored(piece)) piece.release();
+      else this.heldBytes -= piece.byteLength;
     }
+  }
+
+  private dropCold({ bytes }: ColdPart): void {
+    this.cold = null;
+    this.heldBytes -= bytes.length;
   }
 
   /** Drops what was taken, and copies small views of large buffers: a client that does not read must not keep those alive. */
@@ -106,7 +197,8 @@ export class SendQueue {
     }
     for (; this.trimmed < this.pieces.length; this.trimmed++) {
       const piece = this.pieces[this.trimmed]!;
-      if (piece.byteLength * KEPT_PART < piece.buffer.byteLength) this.pieces[this.trimmed] = exactCopy(piece);
+      if (!isStored(piece) && piece.byteLength * KEPT_PART < piece.buffer.byteLength)
+        this.pieces[this.trimmed] = exactCopy(piece);
     }
   }
 }

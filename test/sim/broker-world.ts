@@ -4,6 +4,7 @@
  */
 import { silentLogger } from "../../src/base/logger.ts";
 import { Broker } from "../../src/broker/broker.ts";
+import { type Chunk, isStored, releaseChunks } from "../../src/bytes/chunks.ts";
 import { Reader } from "../../src/bytes/reader.ts";
 import { Writer } from "../../src/bytes/writer.ts";
 import { defaultServerConfig, type ServerConfig } from "../../src/config/server-options.ts";
@@ -18,7 +19,29 @@ import { SeededRandom } from "./seeded-random.ts";
 
 const handlerOf = new Map<number, Handler>(handlers.map((handler) => [handler.api.key, handler]));
 
-const chunksToBuffer = (chunks: readonly Uint8Array[]): Buffer => Buffer.concat(chunks.map((chunk) => Buffer.from(chunk)));
+/** All bytes of an answer, as a socket would get them: what lies in files is read now, if it can be without waiting. */
+function sentNow(chunks: readonly Chunk[]): Buffer[] | null {
+  const bytes: Buffer[] = [];
+  for (const chunk of chunks) {
+    const into = Buffer.alloc(chunk.byteLength);
+    if (!isStored(chunk)) into.set(chunk);
+    else if (chunk.readHot(into, 0) !== into.length) return null;
+    bytes.push(into);
+  }
+  return bytes;
+}
+
+/** The same, from the disk. */
+export async function sent(chunks: readonly Chunk[]): Promise<Buffer[]> {
+  const bytes: Buffer[] = [];
+  for (const chunk of chunks) {
+    const into = Buffer.alloc(chunk.byteLength);
+    if (!isStored(chunk)) into.set(chunk);
+    else if ((await chunk.readCold(into, 0)) !== into.length) throw new Error("an answer's file has lost its end");
+    bytes.push(into);
+  }
+  return bytes;
+}
 
 /** What came of a request. `silent`: it ended without an answer. `dropped`: by closing the connection. */
 export interface Asked<A extends AnyApi> {
@@ -62,7 +85,6 @@ export class BrokerWorld {
     this.config = defaultServerConfig({
       dataDir: "/data",
       logSegmentBytes: 20_000,
-      tailCacheBytes: 20_000,
       groupInitialRebalanceDelayMs: 0,
       offsetsTopicNumPartitions: 4,
       ...config,
@@ -93,6 +115,7 @@ export class BrokerWorld {
   send<A extends AnyApi>(api: A, version: number, request: RequestInput<A>): Asked<A> {
     const handler = handlerOf.get(api.key)!;
     const life = this.lives;
+    const lifeNow = (): number => this.lives;
     let end = (): void => {};
     const ended = new Promise<void>((resolve) => {
       end = resolve;
@@ -107,12 +130,27 @@ export class BrokerWorld {
       version,
       clientId: this.clientId,
       answerRoomBytes: this.answerRoomBytes,
-      request: requestCodec(api, version).decode(new Reader(chunksToBuffer(writer.finish()))) as Call<A>["request"],
+      request: requestCodec(api, version).decode(new Reader(Buffer.from(writer.finishOne()))) as Call<A>["request"],
       reply(response) {
         const answer = new Writer();
         responseCodec(api, version).encode(answer, response);
-        asked.response = responseCodec(api, version).decode(new Reader(chunksToBuffer(answer.finish()))) as Response<A>;
-        end();
+        const chunks = answer.finish();
+        const arrive = (bytes: readonly Buffer[]): void => {
+          releaseChunks(chunks);
+          asked.response = responseCodec(api, version).decode(new Reader(Buffer.concat(bytes))) as Response<A>;
+          end();
+        };
+        const now = sentNow(chunks);
+        if (now !== null) return arrive(now);
+        const late = sent(chunks);
+        late.then((bytes) => {
+          if (life === lifeNow()) arrive(bytes);
+        });
+        late.catch((error) => {
+          releaseChunks(chunks);
+          asked.dropped = String(error);
+          end();
+        });
       },
       fail: (error) => {
         if (life !== this.lives) return; // a dead broker's last words

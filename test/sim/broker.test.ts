@@ -171,7 +171,7 @@ describe("fetch", () => {
   });
 
   test("brings less when memory for answers is scarce, but gets on", async () => {
-    const world = new BrokerWorld(1, { logSegmentBytes: 1_000_000, tailCacheBytes: 1_000_000 });
+    const world = new BrokerWorld(1, { logSegmentBytes: 1_000_000 });
     await world.start();
     await create(world, 1);
     const text = "x".repeat(50_000);

@@ -97,7 +97,7 @@ class Consumer {
 
 async function everyRecordReachesEveryConsumer(seed: number): Promise<void> {
   const durability = seed % 4 === 0 ? "page-cache" : "sync";
-  const world = new BrokerWorld(seed, { durability, tailCacheBytes: seed % 3 === 0 ? 1 : 3000 });
+  const world = new BrokerWorld(seed, { durability });
   const { random, clock, disk } = world;
   await world.start();
   const topicId = await create(world, PARTITIONS);

@@ -290,8 +290,8 @@ describe("when a fetch is answered", () => {
     world.clock.monotonicMs = () => monotonicMs() + passedMs;
     for (const index of [0, 1, 2]) {
       const { log } = partitionOf(world, index);
-      const read = log.read.bind(log);
-      log.read = (...given) => {
+      const read = log.readStored.bind(log);
+      log.readStored = (...given) => {
         passedMs += 3;
         return read(...given);
       };

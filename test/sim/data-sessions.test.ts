@@ -249,6 +249,7 @@ describe("a session", () => {
         .watchers;
       expect(target!.listener.run.results).toEqual([]);
       await world.clock.advance(1000);
+      await world.clock.run(waiting.ended);
       expect(valuesOf(waiting.response)).toEqual({ 0: ["a"], 1: [] });
     }
   });

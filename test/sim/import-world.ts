@@ -2,9 +2,10 @@
 import { expect } from "bun:test";
 import { type ImportSummary, importTopics, readSource, type TopicOutcome } from "../../src/broker/import.ts";
 import type { Partition } from "../../src/broker/partition.ts";
+import { releaseChunks } from "../../src/bytes/chunks.ts";
 import { crcIsValid } from "../../src/record/batch.ts";
 import { buildBatch } from "../../src/record/build.ts";
-import { BrokerWorld } from "./broker-world.ts";
+import { BrokerWorld, sent } from "./broker-world.ts";
 
 export const KAFKA_PATH = "/kafka";
 
@@ -174,8 +175,9 @@ export class ImportWorld extends BrokerWorld {
     for (let offset = partition.logStartOffset; offset < partition.logEndOffset; ) {
       const read = await this.clock.run(Promise.resolve(partition.read(offset, "read_committed", 2000, true)));
       if (read.bytes === 0) break;
-      got.push(...read.chunks);
-      const bytes = Buffer.from(Buffer.concat(read.chunks));
+      const bytes = Buffer.concat(await this.clock.run(sent(read.chunks)));
+      releaseChunks(read.chunks);
+      got.push(bytes);
       for (let at = 0; at < bytes.length; at += 12 + bytes.readInt32BE(at + 8)) {
         expect(crcIsValid(bytes, at)).toBe(true);
         offset = Number(bytes.readBigInt64BE(at)) + bytes.readInt32BE(at + 23) + 1;

@@ -10,7 +10,7 @@ const SEEDS = Number(process.env.SIM_SEEDS ?? 150);
 async function filled(seed: number): Promise<{ world: LogWorld; model: ModelLog }> {
   const world = new LogWorld({
     seed,
-    config: { tailCacheBytes: 0 },
+    config: {},
     logConfig: { segmentBytes: 2000, indexIntervalBytes: 200 },
     hotChance: seed % 2,
   });

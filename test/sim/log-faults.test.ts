@@ -24,7 +24,7 @@ class Run {
     this.world = new LogWorld({
       seed: 7,
       hasSyncFileSystem,
-      config: { tailCacheBytes: 1000, syncFileSystemAbove: 3 },
+      config: { syncFileSystemAbove: 3 },
       logConfig: { segmentBytes: 1500, indexIntervalBytes: 200 },
     });
     this.inject(at, fault);

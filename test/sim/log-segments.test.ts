@@ -6,7 +6,7 @@ import { DATA_PATH, endOf, isKafkaError, LogWorld, type ModelLog } from "./log-w
 async function filled(): Promise<{ world: LogWorld; a: ModelLog }> {
   const world = new LogWorld({
     seed: 5,
-    config: { tailCacheBytes: 0 },
+    config: {},
     logConfig: { segmentBytes: 1000, indexIntervalBytes: 100, fileDeleteDelayMs: 500 },
   });
   await world.start();

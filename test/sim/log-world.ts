@@ -141,7 +141,6 @@ export class LogWorld {
       ...DEFAULT_LOG_DIRECTORY_CONFIG,
       durability: this.durability,
       recoveryPointIntervalMs: 5,
-      tailCacheBytes: 2000,
       openFilesMax: 6,
       ...o.config,
     };

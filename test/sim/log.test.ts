@@ -164,7 +164,6 @@ async function history(seed: number): Promise<void> {
     config: {
       syncFileSystemAbove: 1 + (seed % 4),
       recoveryPointIntervalMs: [0, 5, 1000][seed % 3]!,
-      tailCacheBytes: [0, 3000, 100_000][seed % 3]!,
     },
     logConfig: { segmentBytes: 1500 + (seed % 7) * 1000, segmentIndexBytes: seed % 11 === 0 ? 48 : 4096 },
   });

@@ -99,7 +99,7 @@ describe("what it found", () => {
   });
 
   test("a read that comes back after its topic was deleted does not open the file of the next topic of that name", async () => {
-    const world = new BrokerWorld(1, { tailCacheBytes: 1, logIndexIntervalBytes: 0 });
+    const world = new BrokerWorld(1, { logIndexIntervalBytes: 0 });
     await world.start();
     await create(world, 1);
     for (let i = 0; i < 20; i++) await put(world, 0, `old ${i}`);

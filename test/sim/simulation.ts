@@ -67,7 +67,6 @@ class Simulation {
     this.world = new BrokerWorld(seed, {
       durability: this.isPageCache ? "page-cache" : "sync",
       logSegmentBytes: random.pick([6_000, 20_000]),
-      tailCacheBytes: random.pick([1, 3_000, 100_000]),
       logIndexIntervalBytes: random.pick([0, 500, 4096]),
       recoveryPointIntervalMs: random.pick([0, 5, 1000]),
       syncFsThreshold: random.pick([0, 3, 1000]),
