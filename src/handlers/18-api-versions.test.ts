@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 import type { Broker } from "../broker/broker.ts";
 import { Reader } from "../bytes/reader.ts";
 import { Writer } from "../bytes/writer.ts";
+import { FEATURES } from "../metadata/features.ts";
 import { requestCodec, responseCodec } from "../protocol/compile.ts";
 import type { ApiVersions } from "../protocol/messages/18-api-versions.ts";
 import type { ResponseInput } from "../protocol/schema.ts";
@@ -15,7 +16,11 @@ const others = [
   { api: { key: 60 }, served: "none" },
 ] as unknown as Handler[];
 
-const broker = { nodeId: 7, image: { clusterId: "cluster" } } as unknown as Broker;
+const levels = new Map([
+  ["metadata.version", 33],
+  ["off.version", 0],
+]);
+const broker = { nodeId: 7, image: { clusterId: "cluster", rev: 300n, features: levels } } as unknown as Broker;
 
 function ask(version: number, body: readonly number[]) {
   const subject = apiVersions(others);
@@ -48,9 +53,14 @@ describe("ApiVersions", () => {
     expect(ask(2, []).bytes).toEqual([0, 0, 0, 0, 0, 3, ...LIST.flat(), 0, 0, 0, 0]);
   });
 
-  test.each([3, 4])("v%d: compact, with no features", (version) => {
+  test.each([3, 4])("v%d: compact, with features; below 4 those without a level 0 (KAFKA-17492)", (version) => {
     const { bytes, connection } = ask(version, [...software("apache-kafka-java", "4.3.1"), 0]);
-    expect(bytes).toEqual([0, 0, 4, ...LIST.flatMap((entry) => [...entry, 0]), 0, 0, 0, 0, 0]);
+    const told = FEATURES.filter(({ min }) => version >= 4 || min > 0);
+    const supported = [told.length + 1, ...told.flatMap(({ name, min, max }) => [...compact(name), 0, min, 0, max, 0])];
+    const finalized = [2, ...compact("metadata.version"), 0, 33, 0, 33, 0];
+    const epoch = [0, 0, 0, 0, 0, 0, 1, 44];
+    const tags = [3, 0, supported.length, ...supported, 1, 8, ...epoch, 2, finalized.length, ...finalized];
+    expect(bytes).toEqual([0, 0, 4, ...LIST.flatMap((entry) => [...entry, 0]), 0, 0, 0, 0, ...tags]);
     expect([connection.clientSoftwareName, connection.clientSoftwareVersion]).toEqual(["apache-kafka-java", "4.3.1"]);
   });
 

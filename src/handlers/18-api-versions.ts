@@ -1,7 +1,8 @@
 /**
- * ApiVersions: what we serve, derived from the list of handlers. A version that we do not serve never comes here: dispatch answers
+ * ApiVersions: what we serve, derived from the list of handlers, and the levels of features (KIP-584). A version that we do not serve never comes here: dispatch answers
  * it in version 0 (KIP-511).
  */
+import { FEATURES } from "../metadata/features.ts";
 import { ErrorCode } from "../protocol/errors.ts";
 import { ApiVersions } from "../protocol/messages/18-api-versions.ts";
 import { parseVersions, type ResponseInput } from "../protocol/schema.ts";
@@ -14,13 +15,11 @@ type AdvertisedApi = ResponseInput<typeof ApiVersions>["apiKeys"][number];
 const SOFTWARE = /^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$/;
 
 const SOFTWARE_SINCE = 3;
+const FEATURE_LEVEL_0_SINCE = 4;
 /** KIP-1242: the client says whom it means to talk to. */
 const EXPECTED_BROKER_SINCE = 5;
 
-/**
- * The handler of ApiVersions for a broker that serves `others`. No features: none of ours has levels, and clients take an empty list for a
- * cluster without them.
- */
+/** The handler of ApiVersions for a broker that serves `others`. */
 export function apiVersions(others: readonly Handler[]): Handler {
   const own = handler<typeof ApiVersions>({
     api: ApiVersions,
@@ -32,12 +31,25 @@ export function apiVersions(others: readonly Handler[]): Handler {
         call.connection.clientSoftwareVersion = call.request.clientSoftwareVersion;
       }
       if (isMeantForAnother(call)) return call.reply({ errorCode: ErrorCode.REBOOTSTRAP_REQUIRED, apiKeys: [] });
-      call.reply({ errorCode: ErrorCode.NONE, apiKeys });
+      call.reply({ errorCode: ErrorCode.NONE, apiKeys, ...features(call) });
     },
     onError: (error) => ({ errorCode: error.code, apiKeys: [] }),
   });
   const apiKeys = [...others, own].flatMap(advertisement).sort((a, b) => a.apiKey - b.apiKey);
   return own;
+}
+
+/** What we can do, and what the cluster has agreed on. Features that are off are not told; the epoch grows with every change. */
+function features({ version, broker }: ApiVersionsCall) {
+  const { image } = broker;
+  // KAFKA-17492: older clients do not understand a feature that begins at 0.
+  const told = version < FEATURE_LEVEL_0_SINCE ? FEATURES.filter(({ min }) => min > 0) : FEATURES;
+  const finalized = [...image.features].filter(([, level]) => level > 0);
+  return {
+    supportedFeatures: told.map(({ name, min, max }) => ({ name, minVersion: min, maxVersion: max })),
+    finalizedFeaturesEpoch: Number(image.rev),
+    finalizedFeatures: finalized.map(([name, level]) => ({ name, minVersionLevel: level, maxVersionLevel: level })),
+  };
 }
 
 function advertisement({ api, served, advertised }: Handler): AdvertisedApi[] {

@@ -8,7 +8,9 @@ import { defaultServerConfig, type ServerConfig } from "../config/server-options
 import { realRandom } from "../io/random.ts";
 import { bootstrap } from "../metadata/bootstrap.ts";
 import { MetadataImage } from "../metadata/image.ts";
+import { FEATURES_KEY } from "../metadata/keys.ts";
 import { MemoryStore } from "../metadata/memory-store.ts";
+import { encodeFeatures } from "../metadata/values.ts";
 import { requestCodec, responseCodec } from "../protocol/compile.ts";
 import { KafkaError } from "../protocol/errors.ts";
 import { Metadata } from "../protocol/messages/03-metadata.ts";
@@ -37,15 +39,18 @@ export class Rig {
   clusterId = "";
   private broker!: Broker;
 
-  static async open(changes: Partial<ServerConfig> = {}): Promise<Rig> {
+  /** `features`: levels that were decided before this start. */
+  static async open(changes: Partial<ServerConfig> = {}, features?: ReadonlyMap<string, number>): Promise<Rig> {
     const rig = new Rig();
     const { store, image } = rig;
     const config = defaultServerConfig({ nodeId: 7, ...changes });
     const topics = new Topics({ config, store, image, random: realRandom, logger: silentLogger });
+    if (features !== undefined) await store.txn([], [{ put: FEATURES_KEY, value: encodeFeatures(features) }]);
     const booted = await bootstrap({ store, random: realRandom, nowMs: 0, nodeId: 7, host: "registered", port: 1 });
     rig.clusterId = booted.clusterId;
     await image.follow(store);
-    rig.broker = { config, image, topics, nodeId: 7, endpoint: () => ({ host: "advertised", port: 9092 }) } as unknown as Broker;
+    const endpoint = () => ({ host: "advertised", port: 9092 });
+    rig.broker = { config, image, store, topics, nodeId: 7, incarnation: booted.incarnation, endpoint } as unknown as Broker;
     return rig;
   }
 

@@ -1,8 +1,11 @@
 import { expect, test } from "bun:test";
 import { realRandom } from "../io/random.ts";
 import { bootstrap, ForeignMetadata } from "./bootstrap.ts";
+import { FEATURES } from "./features.ts";
+import { NewerMetadata } from "./keys.ts";
 import { MemoryStore } from "./memory-store.ts";
 import type { MetadataStore } from "./store.ts";
+import { decodeFeatures, encodeFeatures } from "./values.ts";
 
 const start = (store: MetadataStore, nodeId = 1, embedded = true) =>
   bootstrap({ store, random: realRandom, nowMs: 1_700_000_000_000, nodeId, host: "h", port: 9092, embedded });
@@ -44,4 +47,19 @@ test("no two starts have the same incarnation, also when an outcome is unknown",
   expect((await start(store)).incarnation).toBe(2);
   store.loseTrack = "of refused";
   expect((await start(store)).incarnation).toBe(3);
+});
+
+test("features that nobody has decided about begin with their highest level, at an older cluster's next start too", async () => {
+  const store = new MemoryStore();
+  const stored = async () => [...decodeFeatures((await store.snapshot("features")).kvs[0]!)];
+  await start(store);
+  expect(await stored()).toEqual(FEATURES.map(({ name, max }) => [name, max]));
+  await store.txn([], [{ put: "features", value: encodeFeatures(new Map()) }]);
+  await start(store);
+  expect(await stored()).toEqual(FEATURES.map(({ name, max }) => [name, max]));
+  await store.txn([], [{ put: "features", value: encodeFeatures(new Map([["off.version", 0]])) }]);
+  await start(store);
+  expect(await stored()).toContainEqual(["off.version", 0]);
+  await store.txn([], [{ put: "features", value: encodeFeatures(new Map([["later.version", 1]])) }]);
+  await expect(start(store)).rejects.toThrow(NewerMetadata);
 });

@@ -3,10 +3,12 @@
  * registers itself. Nothing is made twice: two brokers that start at once agree on one cluster.
  */
 import { type Random, randomUuid } from "../io/random.ts";
+import { levelsAtStart } from "./features.ts";
 import { brokerKey, CLUSTER_KEY, FEATURES_KEY, INCARNATION_PREFIX, incarnationKey } from "./keys.ts";
 import type { Cmp, KV, MetadataStore, Op } from "./store.ts";
 import {
   decodeCluster,
+  decodeFeatures,
   decodeIncarnation,
   encodeBroker,
   encodeCluster,
@@ -24,8 +26,6 @@ export interface BootstrapOptions {
   readonly host: string;
   readonly port: number;
   readonly rack?: string | null;
-  /** Feature levels of a new cluster. Default: none. */
-  readonly features?: ReadonlyMap<string, number>;
   /** How the metadata came here: an embedded store belongs to one broker, so it holds no other's incarnation. Default true. */
   readonly embedded?: boolean;
 }
@@ -44,6 +44,7 @@ export class ForeignMetadata extends Error {
 /** How long a broker may be silent before its registration goes; the embedded store does not look at it. */
 const SESSION_TTL_MS = 10_000;
 const MAX_ATTEMPTS = 20;
+const NO_FEATURES: ReadonlyMap<string, number> = new Map();
 
 /** Rejects with ForeignMetadata, NewerMetadata, or a KafkaError when the store cannot be written. */
 export async function bootstrap(o: BootstrapOptions): Promise<Bootstrapped> {
@@ -70,9 +71,11 @@ function planStart(
   const countKey = incarnationKey(o.nodeId);
   const count = byKey.get(countKey);
   const incarnation = (count === undefined ? 0 : decodeIncarnation(count).incarnation) + 1;
+  const features = byKey.get(FEATURES_KEY);
   const guard: Cmp[] = [
     { key: CLUSTER_KEY, create: cluster?.create ?? 0n },
     { key: countKey, mod: count?.mod ?? 0n },
+    { key: FEATURES_KEY, mod: features?.mod ?? 0n },
   ];
   const ops: Op[] = [
     { put: countKey, value: encodeIncarnation({ incarnation }) },
@@ -84,8 +87,10 @@ function planStart(
   ];
   if (cluster === undefined) {
     ops.push({ put: CLUSTER_KEY, value: encodeCluster({ clusterId, format: METADATA_FORMAT, createdAtMs: o.nowMs }) });
-    ops.push({ put: FEATURES_KEY, value: encodeFeatures(o.features ?? new Map()) });
   }
+  const decided = features === undefined ? NO_FEATURES : decodeFeatures(features);
+  const levels = levelsAtStart(decided);
+  if (levels.size > decided.size) ops.push({ put: FEATURES_KEY, value: encodeFeatures(levels) });
   return { guard, ops, outcome: { clusterId, incarnation } };
 }
 

@@ -64,6 +64,7 @@ export class MetadataImage {
   private readonly topicConfigs = new Map<string, TopicConfigs>();
   private readonly deleting = new Set<string>();
   private readonly created: TopicListener[] = [];
+  private readonly grown: ((topic: TopicImage, before: TopicImage) => Promise<void>)[] = [];
   private readonly changed: ((topic: TopicImage, before: TopicImage) => void)[] = [];
   private readonly deleted: TopicListener[] = [];
   private readonly released: ((topic: TopicImage) => void)[] = [];
@@ -114,6 +115,11 @@ export class MetadataImage {
     return count;
   }
 
+  /** 0 for a feature that is off. The features that there are: features.ts. */
+  featureLevel(name: string): number {
+    return this.features.get(name) ?? 0;
+  }
+
   /** The registered brokers, in the order of their ids. */
   brokers(): BrokerImage[] {
     return [...this.brokersById.values()].sort((a, b) => a.nodeId - b.nodeId);
@@ -130,6 +136,14 @@ export class MetadataImage {
    */
   onTopicCreated(listener: TopicListener): void {
     this.created.push(listener);
+  }
+
+  /**
+   * Called when a topic has more partitions than before. As with a topic that appears, the image shows them when all listeners have finished.
+   * A rejection is fatal.
+   */
+  onTopicGrown(listener: (topic: TopicImage, before: TopicImage) => Promise<void>): void {
+    this.grown.push(listener);
   }
 
   /** Called when the partitions or the configs of a topic changed; what throws is fatal. */
@@ -196,13 +210,14 @@ export class MetadataImage {
     const touched = new Set<string>();
     for (const event of events) this.take(event, touched);
     const created: TopicImage[] = [];
-    for (const [id, value] of this.removeTopics(touched)) {
-      const topic = this.topicOf(id, value);
-      if (this.byId.has(id)) this.changeTopic(topic);
-      else created.push(topic);
-    }
-    await Promise.all(created.flatMap((topic) => this.created.map((listener) => listener(topic))));
+    const changed: TopicImage[] = [];
+    for (const [id, value] of this.removeTopics(touched)) (this.byId.has(id) ? changed : created).push(this.topicOf(id, value));
+    await Promise.all([
+      ...created.flatMap((topic) => this.created.map((listener) => listener(topic))),
+      ...changed.flatMap((topic) => this.growTopic(topic)),
+    ]);
     for (const topic of created) this.putTopic(topic);
+    for (const topic of changed) this.changeTopic(topic);
     this.rev = rev;
     let reached = 0;
     while (reached < this.waiters.length && this.waiters[reached]!.rev <= rev) reached++;
@@ -269,6 +284,12 @@ export class MetadataImage {
       this.deleting.add(id);
       this.release(before ?? this.topicOf(id, value));
     }
+  }
+
+  private growTopic(topic: TopicImage): Promise<void>[] {
+    const before = this.byId.get(topic.id)!;
+    if (topic.partitions.length <= before.partitions.length) return [];
+    return this.grown.map((listener) => listener(topic, before));
   }
 
   private changeTopic(topic: TopicImage): void {
