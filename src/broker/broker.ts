@@ -84,6 +84,7 @@ export class Broker {
     this.fetchSessions = new FetchSessions(sessionLimits, random);
     this.groups = new GroupCoordinator(this);
     this.image.onTopicCreated((topic) => this.openTopic(topic));
+    this.image.onTopicGrown((topic, before) => this.growTopic(topic, before));
     this.image.onTopicChanged((topic) => this.changeTopic(topic));
     this.image.onTopicDeleted((topic) => this.deleteTopic(topic));
     this.image.onTopicDeleted((topic) => this.groups.topicDeleted(topic));
@@ -192,23 +193,30 @@ export class Broker {
     }
   }
 
-  /** The logs of all partitions of a topic; those that cannot be used are offline. */
-  openLogs(topic: TopicImage): Promise<Log[]> {
+  /** The logs of a topic's partitions from the index `first` on; those that cannot be used are offline. */
+  openLogs(topic: TopicImage, first = 0): Promise<Log[]> {
     const config = logConfig(effectiveTopicConfig(topic.configs, this.config), this.config);
     const open = ({ index }: PartitionImage) =>
       this.logs.openLog({ topic: topic.name, partition: index, topicId: topic.id, config });
-    return Promise.all(topic.partitions.map(open));
+    return Promise.all(topic.partitions.slice(first).map(open));
   }
 
   private async openTopic(topic: TopicImage): Promise<void> {
     this.configs.set(topic.id, effectiveTopicConfig(topic.configs, this.config));
     const logs = this.adopted.get(topic.id) ?? (await this.openLogs(topic));
-    const { name, id: topicId } = topic;
-    const partitions = topic.partitions.map(({ index, leader, leaderEpoch }) => {
-      const isLeader = leader === this.nodeId;
-      return new Partition({ topic: name, topicId, index, log: logs[index]!, leaderEpoch, isLeader });
+    this.byId.set(topic.id, this.partitionsOf(topic, logs));
+  }
+
+  private async growTopic(topic: TopicImage, { partitions: { length: first } }: TopicImage): Promise<void> {
+    const more = this.partitionsOf(topic, await this.openLogs(topic, first), first);
+    this.byId.set(topic.id, [...this.byId.get(topic.id)!, ...more]);
+  }
+
+  private partitionsOf({ name: topic, id: topicId, partitions }: TopicImage, logs: readonly Log[], first = 0): Partition[] {
+    return logs.map((log, n) => {
+      const { index, leader, leaderEpoch } = partitions[first + n]!;
+      return new Partition({ topic, topicId, index, log, leaderEpoch, isLeader: leader === this.nodeId });
     });
-    this.byId.set(topicId, partitions);
   }
 
   private changeTopic(topic: TopicImage): void {

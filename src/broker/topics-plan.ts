@@ -1,6 +1,6 @@
 /**
- * What CreateTopics makes of one topic, before anything is stored: its checks in Kafka's order and with Kafka's messages, and the
- * placement of its replicas. Pure. Source: ReplicationControlManager.createTopics, ControllerApis.createTopics.
+ * What CreateTopics and CreatePartitions make of one topic, before anything is stored: their checks in Kafka's order and with Kafka's
+ * messages, and the placement of replicas. Pure. Source: ReplicationControlManager.createTopics, ControllerApis.createTopics.
  */
 import type { ServerConfig } from "../config/server-options.ts";
 import { checkTopicConfigs } from "../config/topic-options.ts";
@@ -155,6 +155,11 @@ function placedPartitions(topic: NewTopic, { config, brokerIds }: PlanContext): 
   }
   const count = topic.numPartitions === -1 ? config.numPartitions : topic.numPartitions;
   const factor = topic.replicationFactor === -1 ? config.defaultReplicationFactor : topic.replicationFactor;
+  return place(0, count, factor, brokerIds);
+}
+
+/** `count` partitions from the index `first` on, each with `factor` replicas. */
+function place(first: number, count: number, factor: number, brokerIds: readonly number[]): PartitionImage[] | KafkaError {
   if (factor > brokerIds.length) {
     return new KafkaError(
       "INVALID_REPLICATION_FACTOR",
@@ -162,12 +167,49 @@ function placedPartitions(topic: NewTopic, { config, brokerIds }: PlanContext): 
     );
   }
   const brokerAt = (n: number): number => brokerIds[n % brokerIds.length]!;
-  return Array.from({ length: count }, (_, index) =>
+  return Array.from({ length: count }, (_, n) =>
     newPartition(
-      index,
-      Array.from({ length: factor }, (_, replica) => brokerAt(index + replica)),
+      first + n,
+      Array.from({ length: factor }, (_, replica) => brokerAt(first + n + replica)),
     ),
   );
+}
+
+/** A topic that is to have more partitions, as CreatePartitions asks for it. */
+export interface Growth {
+  readonly name: string;
+  /** Partitions in all. */
+  readonly count: number;
+  /** Null: placed by us. */
+  readonly assignments: readonly { readonly brokerIds: readonly number[] }[] | null;
+}
+
+/** The partitions that come on top, or why there are none. Source: ReplicationControlManager.createPartitions. */
+export function planGrowth(
+  { name, count, assignments }: Growth,
+  existing: readonly PartitionImage[],
+  brokerIds: readonly number[],
+): PartitionImage[] | KafkaError {
+  const refuse = (detail: string) => new KafkaError("INVALID_REPLICA_ASSIGNMENT", detail);
+  const has = existing.length;
+  if (count === has) return new KafkaError("INVALID_PARTITIONS", `Topic already has ${has} partition(s).`);
+  if (count < has) {
+    const detail = `The topic ${name} currently has ${has} partition(s); ${count} would not be an increase.`;
+    return new KafkaError("INVALID_PARTITIONS", detail);
+  }
+  const more = count - has;
+  if (assignments !== null && assignments.length !== more) {
+    return refuse(
+      `Attempted to add ${more} additional partition(s), but only ${assignments.length} assignment(s) were specified.`,
+    );
+  }
+  const factor = existing[0]!.replicas.length;
+  if (assignments === null) return place(has, more, factor, brokerIds);
+  for (const { brokerIds: replicas } of assignments) {
+    const fault = assignmentFault(replicas, factor, brokerIds);
+    if (fault !== null) return refuse(fault);
+  }
+  return assignments.map(({ brokerIds: replicas }, n) => newPartition(has + n, replicas));
 }
 
 function assignedPartitions(topic: NewTopic, { brokerIds }: PlanContext): PartitionImage[] | KafkaError {
@@ -200,8 +242,8 @@ function assignedPartitions(topic: NewTopic, { brokerIds }: PlanContext): Partit
   return partitions;
 }
 
-/** ReplicationControlManager.validateManualPartitionAssignment. */
-function assignmentFault(replicas: readonly number[], factor: number | null, brokerIds: readonly number[]): string | null {
+/** ReplicationControlManager.validateManualPartitionAssignment. `factor` null: any number of replicas. */
+export function assignmentFault(replicas: readonly number[], factor: number | null, brokerIds: readonly number[]): string | null {
   if (replicas.length === 0) return "The manual partition assignment includes an empty replica list.";
   const sorted = [...replicas].sort((a, b) => a - b);
   for (const [n, id] of sorted.entries()) {

@@ -11,6 +11,7 @@ export interface Made {
   store: MemoryStore;
   image: MetadataImage;
   topics: Topics;
+  config: ServerConfig;
 }
 
 /** A broker's topics on a store in memory. `brokers`: the registered node ids. */
@@ -30,7 +31,7 @@ export async function make(
     brokers.map((id) => ({ put: `brokers/${id}`, value })),
   );
   await image.follow(store);
-  return { store, image, topics };
+  return { store, image, topics, config };
 }
 
 export const topic = (name: string, more: Partial<NewTopic> = {}): NewTopic => ({

@@ -18,10 +18,18 @@ import { deleteTopics } from "./20-delete-topics.ts";
 import { initProducerId } from "./22-init-producer-id.ts";
 import { offsetForLeaderEpoch } from "./23-offset-for-leader-epoch.ts";
 import { describeConfigs } from "./32-describe-configs.ts";
+import { alterReplicaLogDirs } from "./34-alter-replica-log-dirs.ts";
+import { describeLogDirs } from "./35-describe-log-dirs.ts";
+import { createPartitions } from "./37-create-partitions.ts";
 import { deleteGroups } from "./42-delete-groups.ts";
+import { electLeaders } from "./43-elect-leaders.ts";
+import { alterPartitionReassignments } from "./45-alter-partition-reassignments.ts";
 import { listPartitionReassignments } from "./46-list-partition-reassignments.ts";
 import { offsetDelete } from "./47-offset-delete.ts";
+import { describeQuorum } from "./55-describe-quorum.ts";
+import { updateFeatures } from "./57-update-features.ts";
 import { describeCluster } from "./60-describe-cluster.ts";
+import { describeProducers } from "./61-describe-producers.ts";
 import { describeTopicPartitions } from "./75-describe-topic-partitions.ts";
 import type { Handler } from "./handler.ts";
 
@@ -44,10 +52,18 @@ const others: readonly Handler[] = [
   initProducerId,
   offsetForLeaderEpoch,
   describeConfigs,
+  alterReplicaLogDirs,
+  describeLogDirs,
+  createPartitions,
   deleteGroups,
+  electLeaders,
+  alterPartitionReassignments,
   listPartitionReassignments,
   offsetDelete,
+  describeQuorum,
+  updateFeatures,
   describeCluster,
+  describeProducers,
   describeTopicPartitions,
 ];
 

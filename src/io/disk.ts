@@ -48,6 +48,12 @@ export interface DiskLock {
   release(): void;
 }
 
+/** How large a file system is and how much of it this process may still use, in bytes. */
+export interface DiskSpace {
+  readonly totalBytes: number;
+  readonly usableBytes: number;
+}
+
 export interface Disk {
   /** "read": must exist. "write": read and write, must exist. "create": read and write, made empty when missing. Throws DiskError. */
   open(path: string, mode: "read" | "write" | "create"): DiskFile;
@@ -68,6 +74,8 @@ export interface Disk {
   syncDirectory(path: string): Promise<void>;
   /** syncfs of the file system that holds `path` (everything on it, names too), or null where the platform has no such call. Never retry a rejection. */
   syncFileSystem: ((path: string) => Promise<void>) | null;
+  /** Of the file system that holds `path`. Throws DiskError. */
+  space(path: string): DiskSpace;
   /** Takes an exclusive lock file, or returns null when another process holds it. */
   lock(path: string): DiskLock | null;
 }

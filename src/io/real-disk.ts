@@ -171,5 +171,9 @@ export const realDisk: Disk = {
   get syncFileSystem() {
     return syncfsWorks() ? syncFileSystemInThread : null;
   },
+  space(path) {
+    const { blocks, bavail, bsize } = attempt("statfs", path, () => fs.statfsSync(path));
+    return { totalBytes: blocks * bsize, usableBytes: bavail * bsize };
+  },
   lock,
 };

@@ -10,7 +10,7 @@
  */
 import type { Logger } from "../base/logger.ts";
 import type { Clock, Scheduled } from "../io/clock.ts";
-import { type Disk, DiskError, type DiskLock } from "../io/disk.ts";
+import { type Disk, DiskError, type DiskLock, type DiskSpace } from "../io/disk.ts";
 import type { Random } from "../io/random.ts";
 import {
   checkFormat,
@@ -127,6 +127,16 @@ export class LogDirectory {
   /** The incarnation that a clean shutdown will write down. */
   setIncarnation(incarnation: number): void {
     this.incarnation = incarnation;
+  }
+
+  /** Absolute. */
+  get path(): string {
+    return this.shared.dataPath;
+  }
+
+  /** Of the file system that it is on. Throws DiskError. */
+  space(): DiskSpace {
+    return this.shared.disk.space(this.shared.dataPath);
   }
 
   /** All partitions that have a directory, for finding those that no topic owns. Throws DiskError. */

@@ -3,7 +3,7 @@
  * or kept although an earlier one is lost; a new, renamed or removed name may be forgotten. Any call can be made to fail. All from a seed.
  */
 import type { Clock } from "../../src/io/clock.ts";
-import { type DirectoryEntry, type Disk, DiskError, type DiskFile, type DiskLock } from "../../src/io/disk.ts";
+import { type DirectoryEntry, type Disk, DiskError, type DiskFile, type DiskLock, type DiskSpace } from "../../src/io/disk.ts";
 import { FakeInode } from "./fake-inode.ts";
 import type { SeededRandom } from "./seeded-random.ts";
 
@@ -294,6 +294,11 @@ export class FakeDisk implements Disk {
     const free = this.capacityBytes - this.usedBytes();
     const grows = Math.max(0, at + bytes - node.size);
     return grows <= free ? bytes : Math.max(0, bytes - (grows - Math.max(0, free)));
+  }
+
+  space(): DiskSpace {
+    const totalBytes = Math.min(this.capacityBytes, Number.MAX_SAFE_INTEGER);
+    return { totalBytes, usableBytes: Math.max(0, totalBytes - this.usedBytes()) };
   }
 
   /** Size of all files. */
