@@ -44,4 +44,13 @@ describe("log lines", () => {
     for (let i = 0; i < 100; i++) logger.info("same");
     expect(written).toHaveLength(100);
   });
+
+  test("the level can change", () => {
+    const { written, logger } = lines("info", "text");
+    logger.setLevel!("debug");
+    logger.debug("seen");
+    logger.setLevel!("error");
+    logger.warn("not seen");
+    expect(written.map((line) => line.trimEnd().split(" ").at(-1))).toEqual(["seen"]);
+  });
 });

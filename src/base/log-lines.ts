@@ -25,6 +25,9 @@ export function createLogLines({ level, format, write }: LogLinesOptions): Logge
     info: (message, fields) => consola.info(message, fields),
     warn: (message, fields) => consola.warn(message, fields),
     error: (message, fields) => consola.error(message, fields),
+    setLevel(level) {
+      consola.level = CONSOLA_LEVELS[level];
+    },
   };
 }
 

@@ -10,6 +10,8 @@ export interface Logger {
   info(message: string, fields?: LogFields): void;
   warn(message: string, fields?: LogFields): void;
   error(message: string, fields?: LogFields): void;
+  /** Writes these lines and worse from now on. Missing where nothing is written at all. */
+  setLevel?(level: LogLevel): void;
 }
 
 /** Drops every line: for tests and for code that runs before logging is configured. */

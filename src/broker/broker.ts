@@ -17,8 +17,11 @@ import { MetadataImage, type PartitionImage, type TopicImage } from "../metadata
 import type { MetadataStore } from "../metadata/store.ts";
 import { KafkaError } from "../protocol/errors.ts";
 import type { BatchRules } from "../record/validate.ts";
+import { BrokerLogger } from "./broker-logger.ts";
+import { ConfigChanges } from "./config-changes.ts";
 import { FetchSessions } from "./fetch-sessions.ts";
 import { GroupCoordinator } from "./group-coordinator.ts";
+import { LiveConfig } from "./live-config.ts";
 import { Partition } from "./partition.ts";
 import { ProducerIds } from "./producer-ids.ts";
 import { Topics } from "./topics.ts";
@@ -40,8 +43,12 @@ export interface LocalAddress {
 }
 
 export class Broker {
+  /** What is in effect: it changes in place when dynamic configs do, so read its fields when they are needed. */
   readonly config: ServerConfig;
+  readonly liveConfig: LiveConfig;
   readonly logger: Logger;
+  /** The logger as clients see it. */
+  readonly ownLogger: BrokerLogger;
   readonly clock: Clock;
   readonly random: Random;
   readonly deadlines: Deadlines;
@@ -50,6 +57,7 @@ export class Broker {
   readonly image: MetadataImage;
   readonly store: MetadataStore;
   readonly topics: Topics;
+  readonly configChanges: ConfigChanges;
   readonly producerIds: ProducerIds;
   readonly fetchSessions: FetchSessions;
   readonly groups: GroupCoordinator;
@@ -63,9 +71,13 @@ export class Broker {
   private readonly adopted = new Map<string, readonly Log[]>();
 
   private constructor(o: BrokerOptions, logs: LogDirectory, store: MetadataStore) {
-    const { config, logger, clock, random } = o;
+    const { logger, clock, random } = o;
+    this.image = new MetadataImage(o.onFatal);
+    this.liveConfig = new LiveConfig(o.config, this.image, logger);
+    const config = this.liveConfig.current;
     this.config = config;
     this.logger = logger;
+    this.ownLogger = new BrokerLogger(logger, config.logLevel);
     this.clock = clock;
     this.random = random;
     this.deadlines = new Deadlines(clock);
@@ -73,8 +85,8 @@ export class Broker {
     this.logs = logs;
     this.store = store;
     this.bound = { localAddress: config.bind.host, localPort: config.bind.port };
-    this.image = new MetadataImage(o.onFatal);
     this.topics = new Topics({ config, store, image: this.image, random, logger });
+    this.configChanges = new ConfigChanges({ store, image: this.image, liveConfig: this.liveConfig });
     this.producerIds = new ProducerIds(store, logger);
     const sessionLimits = {
       maxSessions: config.maxFetchSessions,
@@ -87,6 +99,9 @@ export class Broker {
     this.image.onTopicGrown((topic, before) => this.growTopic(topic, before));
     this.image.onTopicChanged((topic) => this.changeTopic(topic));
     this.image.onTopicDeleted((topic) => this.deleteTopic(topic));
+    this.liveConfig.onChanged = () => {
+      for (const topic of this.image.topics()) this.changeTopic(topic); // those that do not set what changed
+    };
     this.image.onTopicDeleted((topic) => this.groups.topicDeleted(topic));
   }
 

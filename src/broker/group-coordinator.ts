@@ -225,7 +225,9 @@ function groupConfig(config: ServerConfig): GroupConfig {
   return {
     ...fromKafka,
     offsetMetadataMaxBytes,
-    groupMaxMemberBytes: Math.min(config.groupMaxMemberBytes, config.messageMaxBytes),
+    get groupMaxMemberBytes() {
+      return Math.min(config.groupMaxMemberBytes, config.messageMaxBytes);
+    },
     offsetsRetentionMs: config.offsetsRetentionMinutes * 60_000,
     offsetsRetentionCheckIntervalMs: config.offsetsRetentionCheckIntervalMs,
   };

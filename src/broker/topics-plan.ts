@@ -7,6 +7,7 @@ import { checkTopicConfigs } from "../config/topic-options.ts";
 import type { PartitionImage, TopicImage } from "../metadata/image.ts";
 import { CLUSTER_METADATA_TOPIC, isInternalTopic, topicNameFault, unifiedTopicName } from "../metadata/topic-name.ts";
 import { KafkaError } from "../protocol/errors.ts";
+import { valueLengthFault } from "./config-changes-plan.ts";
 
 /** A topic as CreateTopics asks for it; -1 is "the default". */
 export interface NewTopic {
@@ -30,9 +31,6 @@ export interface PlanContext {
 
 /** A new topic, or why there is none. */
 export type Plan = TopicImage | KafkaError;
-
-/** No larger config value fits into a KRaft record, so Kafka takes none. */
-const MAX_CONFIG_VALUE_BYTES = 32_767;
 
 /** Refuses a request that would make too many partitions, with those that exist or in itself, before anything is allocated. Throws POLICY_VIOLATION. */
 export function checkPartitionCount(topics: readonly NewTopic[], existing: number, config: ServerConfig): void {
@@ -121,11 +119,8 @@ export function planForeignTopic(topic: ForeignTopic, nodeId: number, context: P
 }
 
 function planConfigs({ configs }: Pick<NewTopic, "configs">, config: ServerConfig): ReadonlyMap<string, string> | KafkaError {
-  const tooLong = configs.some(({ value }) => value !== null && Buffer.byteLength(value) > MAX_CONFIG_VALUE_BYTES);
-  if (tooLong) {
-    const message = `The configuration value cannot be added because it exceeds the maximum value size of ${MAX_CONFIG_VALUE_BYTES} bytes.`;
-    return new KafkaError("INVALID_CONFIG", message);
-  }
+  const tooLong = valueLengthFault(configs.map(({ value }) => value));
+  if (tooLong !== null) return tooLong;
   const fault = checkTopicConfigs(
     configs.map(({ name, value }) => [name, value] as const),
     config,

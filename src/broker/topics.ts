@@ -9,7 +9,7 @@ import type { MetadataImage, TopicImage } from "../metadata/image.ts";
 import { topicConfigKey, topicKey, topicNameKey } from "../metadata/keys.ts";
 import { type KV, MAX_TXN_OPS, type MetadataStore, type Op, type Rev } from "../metadata/store.ts";
 import { GROUP_METADATA_TOPIC, isInternalTopic, topicNameFault } from "../metadata/topic-name.ts";
-import { decodeTopic, decodeTopicName, encodeTopic, encodeTopicConfig, encodeTopicName } from "../metadata/values.ts";
+import { decodeTopic, decodeTopicName, encodeConfig, encodeTopic, encodeTopicName } from "../metadata/values.ts";
 import { type ErrorName, KafkaError } from "../protocol/errors.ts";
 import { type DeleteResult, type DeleteTarget, resolveTargets, unknownTopicId } from "./topics-delete.ts";
 import {
@@ -291,7 +291,7 @@ function creation(topic: TopicImage): Op[] {
     { put: topicNameKey(name), value: encodeTopicName({ name, topicId: id }) },
     { put: topicKey(id), value: encodeTopic({ name, state: "live", partitions }) },
   ];
-  if (configs.size > 0) ops.push({ put: topicConfigKey(id), value: encodeTopicConfig(configs) });
+  if (configs.size > 0) ops.push({ put: topicConfigKey(id), value: encodeConfig(configs) });
   return ops;
 }
 

@@ -30,11 +30,13 @@ export interface Kind<T> {
   toml(value: T): string;
 }
 
-/** A name that Kafka has for an option; `read` turns Kafka's text into ours where the notation or the unit differs. */
+/** A name that Kafka has for an option; `read` and `write` turn Kafka's text into ours and back where the notation or the unit differs. */
 export interface KafkaName {
   readonly name: string;
   /** Kafka's text as the text that the option's kind parses, or undefined when it cannot be. */
   readonly read: (text: string) => string | undefined;
+  /** Our text as Kafka's; null for a name in a larger unit, by which not every value can be told. */
+  readonly write: ((text: string) => string) | null;
   /** What Kafka's notation allows, where it is not the kind's own. */
   readonly allowed?: string;
 }
@@ -49,6 +51,8 @@ export interface Option<T> {
   readonly kafka: readonly KafkaName[];
 }
 
+const same = (text: string): string => text;
+
 /** Declares an option; plain strings in `kafka` are names with the same unit and notation as ours. */
 export function option<T>(
   key: string,
@@ -57,7 +61,7 @@ export function option<T>(
   doc: string,
   kafka: readonly (string | KafkaName)[] = [],
 ): Option<T> {
-  const names = kafka.map((name) => (typeof name === "string" ? { name, read: (text: string) => text } : name));
+  const names = kafka.map((name) => (typeof name === "string" ? { name, read: same, write: same } : name));
   return { key, kind, default: defaultValue, doc, kafka: names };
 }
 
@@ -171,6 +175,7 @@ export function scaled(name: string, factor: number, unit: string): KafkaName {
       const value = parseInteger(text);
       return value === undefined ? undefined : integerText(value * factor);
     },
+    write: null,
     allowed: `a whole number of ${unit}`,
   };
 }
@@ -180,6 +185,7 @@ export function listener(name: string): KafkaName {
   return {
     name,
     read: (text) => /^PLAINTEXT:\/\/(.*)$/i.exec(text.trim())?.[1],
+    write: (text) => `PLAINTEXT://${text}`,
     allowed: 'one plaintext listener, such as "PLAINTEXT://localhost:9092"',
   };
 }

@@ -40,6 +40,7 @@ export const serverOptions = {
     ["log.dirs", "log.dir"].map((name) => ({
       name,
       read: (text: string) => (text.includes(",") ? undefined : text),
+      write: (text: string) => text,
       allowed: "one path (quarkmq keeps everything in one directory)",
     })),
   ),

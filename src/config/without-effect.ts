@@ -1,5 +1,7 @@
 /** The names that are accepted and kept, and have no effect: for the README, which a test holds against this. */
 import { brokerConfigs } from "./broker-configs.ts";
+import { clientMetricsOptions } from "./client-metrics-configs.ts";
+import { groupOptions } from "./group-configs.ts";
 import { actsByKafkaName } from "./server-options.ts";
 import { topicOptions } from "./topic-options.ts";
 
@@ -7,9 +9,14 @@ import { topicOptions } from "./topic-options.ts";
 export function configsWithoutEffect(): { readonly of: string; readonly names: readonly string[] }[] {
   const listed = (configs: readonly { name: string; internal: boolean }[], acts: (name: string) => boolean) =>
     configs.filter(({ name, internal }) => !internal && !acts(name)).map(({ name }) => name);
-  const actingForTopics = new Set(topicOptions.filter(({ acts }) => acts).map(({ name }) => name));
+  const actsIn = (configs: readonly { name: string; acts: boolean }[]) => {
+    const acting = new Set(configs.filter(({ acts }) => acts).map(({ name }) => name));
+    return (name: string) => acting.has(name);
+  };
   return [
-    { of: "a topic", names: listed(topicOptions, (name) => actingForTopics.has(name)) },
+    { of: "a topic", names: listed(topicOptions, actsIn(topicOptions)) },
+    { of: "a group", names: listed(groupOptions, actsIn(groupOptions)) },
     { of: "the broker", names: listed(brokerConfigs, actsByKafkaName) },
+    { of: "a client-metrics subscription", names: clientMetricsOptions.map(({ name }) => name) },
   ];
 }

@@ -1,6 +1,6 @@
 /** CreateTopics. What is checked and made: broker/topics.ts. Source: ControllerApis.createTopics. */
+import { describeTopicConfigs } from "../broker/describe-configs.ts";
 import type { CreateResult } from "../broker/topics.ts";
-import { describeTopicConfigs } from "../broker/topics-configs.ts";
 import type { KafkaError } from "../protocol/errors.ts";
 import { CreateTopics } from "../protocol/messages/19-create-topics.ts";
 import { type ResponseInput, ZERO_UUID } from "../protocol/schema.ts";
@@ -34,7 +34,8 @@ function answer(call: Call<typeof CreateTopics>, result: CreateResult): TopicAns
   if (error !== null) return failure(name, error);
   const { id, partitions, configs } = result.topic;
   // Version 5 and later tell the configs; nobody reads them below, so they are not put together then.
-  const entries = call.version < 5 ? [] : describeTopicConfigs(configs, call.broker.config);
+  const { config, liveConfig } = call.broker;
+  const entries = call.version < 5 ? [] : describeTopicConfigs(configs, config, liveConfig.layers());
   return {
     name,
     topicId: id,

@@ -79,8 +79,19 @@ describe("DescribeConfigs", () => {
     expect(of("auto.create.topics.enable")).toEqual(["true", 5, 1, ["5:auto.create.topics.enable=true"]]);
     expect(of("listeners")).toEqual(["PLAINTEXT://0.0.0.0:9092", 5, 7, ["5:listeners=PLAINTEXT://0.0.0.0:9092"]]);
     expect(of("advertised.listeners")).toEqual(["PLAINTEXT://k:9", 4, 7, ["4:advertised.listeners=PLAINTEXT://k:9"]]);
-    expect(of("log.roll.ms")).toEqual(["604800000", 5, 5, ["5:log.roll.ms=604800000"]]);
-    expect(results[0]!.configs.every(({ readOnly, isSensitive }) => readOnly && !isSensitive)).toBe(true);
+    expect(of("log.roll.ms")).toEqual([null, 5, 5, []]); // the name in hours has the default
+    expect(of("log.roll.hours")).toEqual(["168", 5, 3, ["5:log.roll.hours=168"]]);
+    expect(of("ssl.keystore.password")).toEqual([null, 5, 9, []]);
+    expect(of("process.roles")).toEqual(["broker,controller", 4, 7, ["4:process.roles=broker,controller"]]);
+    expect(of("num.io.threads")).toEqual(["8", 5, 3, ["5:num.io.threads=8"]]);
+    const sensitive = results[0]!.configs.filter(({ isSensitive }) => isSensitive).map(({ name }) => name);
+    expect([sensitive.length, sensitive.includes("ssl.key.password")]).toEqual([10, true]);
+    const fixed = results[0]!.configs.filter(({ readOnly }) => readOnly).map(({ name }) => name);
+    expect([fixed.includes("log.dirs"), fixed.includes("log.retention.ms"), fixed.includes("listeners")]).toEqual([
+      true,
+      false,
+      false,
+    ]);
     expect(
       (await rig.describeConfigs(BROKER, "7", ["node.id"])).results[0]!.configs.map(({ name, value }) => [name, value]),
     ).toEqual([["node.id", "7"]]);
@@ -112,8 +123,12 @@ describe("DescribeConfigs", () => {
       errorCode: 42,
       errorMessage: "Broker id must not be empty",
     });
-    for (const type of [16, 32]) {
-      expect((await rig.describeConfigs(type, "g")).results[0]).toMatchObject({ errorCode: 0, configs: [] });
+    for (const [type, count, first] of [
+      [16, 3, "metrics"],
+      [32, 21, "consumer.session.timeout.ms"],
+    ] as const) {
+      const { errorCode, configs } = (await rig.describeConfigs(type, "g")).results[0]!;
+      expect([errorCode, configs.length, configs[0]!.name]).toEqual([0, count, first]);
       expect((await rig.describeConfigs(type, "")).results[0]!.errorCode).toBe(42);
     }
     expect((await rig.describeConfigs(3, "x")).results[0]).toMatchObject({ errorCode: 42, resourceType: 3, resourceName: "x" });

@@ -18,11 +18,13 @@ import { deleteTopics } from "./20-delete-topics.ts";
 import { initProducerId } from "./22-init-producer-id.ts";
 import { offsetForLeaderEpoch } from "./23-offset-for-leader-epoch.ts";
 import { describeConfigs } from "./32-describe-configs.ts";
+import { alterConfigs } from "./33-alter-configs.ts";
 import { alterReplicaLogDirs } from "./34-alter-replica-log-dirs.ts";
 import { describeLogDirs } from "./35-describe-log-dirs.ts";
 import { createPartitions } from "./37-create-partitions.ts";
 import { deleteGroups } from "./42-delete-groups.ts";
 import { electLeaders } from "./43-elect-leaders.ts";
+import { incrementalAlterConfigs } from "./44-incremental-alter-configs.ts";
 import { alterPartitionReassignments } from "./45-alter-partition-reassignments.ts";
 import { listPartitionReassignments } from "./46-list-partition-reassignments.ts";
 import { offsetDelete } from "./47-offset-delete.ts";
@@ -30,6 +32,7 @@ import { describeQuorum } from "./55-describe-quorum.ts";
 import { updateFeatures } from "./57-update-features.ts";
 import { describeCluster } from "./60-describe-cluster.ts";
 import { describeProducers } from "./61-describe-producers.ts";
+import { listConfigResources } from "./74-list-config-resources.ts";
 import { describeTopicPartitions } from "./75-describe-topic-partitions.ts";
 import type { Handler } from "./handler.ts";
 
@@ -58,12 +61,15 @@ const others: readonly Handler[] = [
   deleteGroups,
   electLeaders,
   alterPartitionReassignments,
+  alterConfigs,
+  incrementalAlterConfigs,
   listPartitionReassignments,
   offsetDelete,
   describeQuorum,
   updateFeatures,
   describeCluster,
   describeProducers,
+  listConfigResources,
   describeTopicPartitions,
 ];
 

@@ -1,6 +1,9 @@
 /** For tests of the handlers of metadata and topic administration: a store in memory, and requests through the codecs of their version. */
 import { silentLogger } from "../base/logger.ts";
 import type { Broker } from "../broker/broker.ts";
+import { BrokerLogger } from "../broker/broker-logger.ts";
+import { ConfigChanges } from "../broker/config-changes.ts";
+import { LiveConfig } from "../broker/live-config.ts";
 import { Topics } from "../broker/topics.ts";
 import { Reader } from "../bytes/reader.ts";
 import { Writer } from "../bytes/writer.ts";
@@ -16,10 +19,12 @@ import { KafkaError } from "../protocol/errors.ts";
 import { Metadata } from "../protocol/messages/03-metadata.ts";
 import { CreateTopics } from "../protocol/messages/19-create-topics.ts";
 import { DescribeConfigs } from "../protocol/messages/32-describe-configs.ts";
+import { IncrementalAlterConfigs } from "../protocol/messages/44-incremental-alter-configs.ts";
 import { type AnyApi, type RequestInput, type Response, ZERO_UUID } from "../protocol/schema.ts";
 import { metadata } from "./03-metadata.ts";
 import { createTopics } from "./19-create-topics.ts";
 import { describeConfigs } from "./32-describe-configs.ts";
+import { incrementalAlterConfigs } from "./44-incremental-alter-configs.ts";
 import type { Call, Handler } from "./handler.ts";
 
 /** The client did not ask. */
@@ -31,26 +36,37 @@ export const CLUSTER_OPERATIONS = 0b1_1111_1010_0000;
 /** A topic id that no topic has. */
 export const UNKNOWN_ID = "ABCDEFGHIJKLMNOPQRSTUQ";
 
+/** AlterConfigOp.OpType. */
+export const OPERATIONS = { SET: 0, DELETE: 1, APPEND: 2, SUBTRACT: 3, UNKNOWN: 9 } as const;
+
 export class Rig {
   readonly store = new MemoryStore();
   readonly image = new MetadataImage((error) => {
     throw error;
   });
   clusterId = "";
+  /** What is in effect. */
+  config!: ServerConfig;
   private broker!: Broker;
 
   /** `features`: levels that were decided before this start. */
   static async open(changes: Partial<ServerConfig> = {}, features?: ReadonlyMap<string, number>): Promise<Rig> {
     const rig = new Rig();
     const { store, image } = rig;
-    const config = defaultServerConfig({ nodeId: 7, ...changes });
+    const liveConfig = new LiveConfig(defaultServerConfig({ nodeId: 7, ...changes }), image, silentLogger);
+    const config = liveConfig.current;
+    rig.config = config;
     const topics = new Topics({ config, store, image, random: realRandom, logger: silentLogger });
     if (features !== undefined) await store.txn([], [{ put: FEATURES_KEY, value: encodeFeatures(features) }]);
     const booted = await bootstrap({ store, random: realRandom, nowMs: 0, nodeId: 7, host: "registered", port: 1 });
     rig.clusterId = booted.clusterId;
     await image.follow(store);
     const endpoint = () => ({ host: "advertised", port: 9092 });
-    rig.broker = { config, image, store, topics, nodeId: 7, incarnation: booted.incarnation, endpoint } as unknown as Broker;
+    const ownLogger = new BrokerLogger(silentLogger, config.logLevel);
+    const configChanges = new ConfigChanges({ store, image, liveConfig });
+    const { incarnation } = booted;
+    const parts = { config, liveConfig, configChanges, ownLogger, image, store, topics, endpoint, incarnation, nodeId: 7 };
+    rig.broker = parts as unknown as Broker;
     return rig;
   }
 
@@ -113,6 +129,33 @@ export class Rig {
       includeSynonyms: o.includeSynonyms ?? false,
       includeDocumentation: o.includeDocumentation ?? false,
     });
+
+  /** Steps as [name, operation, value]; gives the error of each resource. */
+  alter = async (
+    resources: readonly [type: number, name: string, steps: readonly [string, keyof typeof OPERATIONS, (string | null)?][]][],
+    validateOnly = false,
+  ): Promise<[number, string | null][]> => {
+    const { responses } = await this.ask(incrementalAlterConfigs, IncrementalAlterConfigs, 1, {
+      validateOnly,
+      resources: resources.map(([resourceType, resourceName, steps]) => ({
+        ...{ resourceType, resourceName },
+        configs: steps.map(([name, op, value = null]) => ({ name, configOperation: OPERATIONS[op], value })),
+      })),
+    });
+    return responses.map(({ errorCode, errorMessage }) => [errorCode, errorMessage]);
+  };
+
+  /** Everything that DescribeConfigs says of one config: value, source, synonyms. */
+  described = async (
+    resourceType: number,
+    resourceName: string,
+    name: string,
+  ): Promise<[string | null, number, string[]] | null> => {
+    const { results } = await this.describeConfigs(resourceType, resourceName, [name], { includeSynonyms: true });
+    const entry = results[0]!.configs[0];
+    if (entry === undefined) return null;
+    return [entry.value, entry.configSource, entry.synonyms.map((each) => `${each.source}:${each.name}=${each.value}`)];
+  };
 
   id = (name: string): string => this.image.topicByName(name)!.id;
 }

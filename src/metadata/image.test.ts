@@ -3,7 +3,7 @@ import { MetadataImage, type TopicImage } from "./image.ts";
 import { CLUSTER_KEY, FEATURES_KEY, topicConfigKey, topicKey } from "./keys.ts";
 import { MemoryStore } from "./memory-store.ts";
 import type { MetadataStore, Op, WatchItem } from "./store.ts";
-import { encodeBroker, encodeCluster, encodeFeatures, encodeTopic, encodeTopicConfig, type TopicState } from "./values.ts";
+import { encodeBroker, encodeCluster, encodeConfig, encodeFeatures, encodeTopic, type TopicState } from "./values.ts";
 
 const partition = (index: number) => ({ index, leader: 1, leaderEpoch: 0, partitionEpoch: 0, replicas: [1], isr: [1] });
 
@@ -13,7 +13,7 @@ function topicOp(id: string, name: string, partitions = 1, state: TopicState = "
 }
 const configOp = (id: string, ...configs: [string, string][]): Op => ({
   put: topicConfigKey(id),
-  value: encodeTopicConfig(new Map(configs)),
+  value: encodeConfig(new Map(configs)),
 });
 
 const fatal = (error: unknown) => {

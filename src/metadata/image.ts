@@ -6,16 +6,17 @@
  * `onTopicDeleted` started has finished. A restart in between starts it again.
  */
 import { KafkaError } from "../protocol/errors.ts";
-import { brokerKey, parseKey, topicConfigKey, topicKey } from "./keys.ts";
+import { ConfigsImage } from "./configs-image.ts";
+import { brokerKey, CONFIG_SCOPES, type ConfigScope, parseKey, resourceConfigKey, topicConfigKey, topicKey } from "./keys.ts";
 import type { KV, KVEvent, MetadataStore, Rev } from "./store.ts";
 import { isInternalTopic, unifiedTopicName } from "./topic-name.ts";
 import {
   type BrokerValue,
   decodeBroker,
   decodeCluster,
+  decodeConfig,
   decodeFeatures,
   decodeTopic,
-  decodeTopicConfig,
   type PartitionValue,
   type TopicValue,
 } from "./values.ts";
@@ -53,6 +54,8 @@ export class MetadataImage {
   rev: Rev = 0n;
   /** Feature levels that the cluster has agreed on. */
   features: ReadonlyMap<string, number> = new Map();
+  /** What was set for brokers, groups and subscriptions. */
+  readonly configs = new ConfigsImage();
 
   private readonly onFatal: (error: unknown) => void;
   private readonly byName = new Map<string, TopicImage>();
@@ -67,6 +70,7 @@ export class MetadataImage {
   private readonly grown: ((topic: TopicImage, before: TopicImage) => Promise<void>)[] = [];
   private readonly changed: ((topic: TopicImage, before: TopicImage) => void)[] = [];
   private readonly deleted: TopicListener[] = [];
+  private readonly configured: ((scope: ConfigScope, name: string) => void)[] = [];
   private readonly released: ((topic: TopicImage) => void)[] = [];
   private waiters: { rev: Rev; resolve: () => void; reject: (error: KafkaError) => void }[] = [];
   private ended = false;
@@ -164,6 +168,19 @@ export class MetadataImage {
     this.released.push(listener);
   }
 
+  /**
+   * Called when the configs of a broker, a group or a subscription changed, before topics of the same transaction appear; at the
+   * start for those that are set. What throws is fatal.
+   */
+  onConfigured(listener: (scope: ConfigScope, name: string) => void): void {
+    this.configured.push(listener);
+  }
+
+  /** What was set for a topic, for guards: the revision that put it, 0n when nothing is set. */
+  topicConfigRev(id: string): Rev {
+    return this.topicConfigs.get(id)?.mod ?? 0n;
+  }
+
   /** Resolves when the image holds everything up to `rev`; rejects when the store closes before. */
   reached(rev: Rev): Promise<void> {
     if (rev <= this.rev) return Promise.resolve();
@@ -202,13 +219,16 @@ export class MetadataImage {
     const topics = [...this.topicValues.keys()].map(topicKey);
     const configs = [...this.topicConfigs.keys()].map(topicConfigKey);
     const brokers = [...this.brokersById.keys()].map(brokerKey);
-    return [...topics, ...configs, ...brokers];
+    const resources = CONFIG_SCOPES.flatMap((scope) => this.configs.names(scope).map((name) => resourceConfigKey(scope, name)));
+    return [...topics, ...configs, ...brokers, ...resources];
   }
 
   /** One transaction: first all of it, then the listeners, so that nobody sees half. What goes makes room for what comes. */
   private async apply(rev: Rev, events: readonly KVEvent[]): Promise<void> {
     const touched = new Set<string>();
-    for (const event of events) this.take(event, touched);
+    const configured: [ConfigScope, string][] = [];
+    for (const event of events) this.take(event, touched, configured);
+    for (const [scope, name] of configured) for (const listener of this.configured) listener(scope, name);
     const created: TopicImage[] = [];
     const changed: TopicImage[] = [];
     for (const [id, value] of this.removeTopics(touched)) (this.byId.has(id) ? changed : created).push(this.topicOf(id, value));
@@ -236,12 +256,16 @@ export class MetadataImage {
     return live;
   }
 
-  /** Keeps what one event says; topics that it concerns go to `touched`. */
-  private take(event: KVEvent, touched: Set<string>): void {
+  /** Keeps what one event says; topics that it concerns go to `touched`, other resources whose configs it changes to `configured`. */
+  private take(event: KVEvent, touched: Set<string>, configured: [ConfigScope, string][]): void {
     const key = event.type === "put" ? event.kv.key : event.key;
     const kv = event.type === "put" ? event.kv : null;
-    const { kind, id } = parseKey(key);
-    switch (kind) {
+    const parsed = parseKey(key);
+    const { id } = parsed;
+    switch (parsed.kind) {
+      case "resourceConfig":
+        if (this.configs.take(parsed.scope, id, kv)) configured.push([parsed.scope, id]);
+        return;
       case "cluster":
         if (kv !== null) this.clusterId = decodeCluster(kv).clusterId;
         return;
@@ -261,7 +285,7 @@ export class MetadataImage {
       case "topicConfig":
         if (this.topicConfigs.get(id)?.mod === kv?.mod) return;
         if (kv === null) this.topicConfigs.delete(id);
-        else this.topicConfigs.set(id, { mod: kv.mod, entries: decodeTopicConfig(kv) });
+        else this.topicConfigs.set(id, { mod: kv.mod, entries: decodeConfig(kv) });
         touched.add(id);
         return;
       case "other": // names, producer ids, incarnations: read in the store by those who write them

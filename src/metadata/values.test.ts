@@ -4,19 +4,19 @@ import type { KV } from "./store.ts";
 import {
   decodeBroker,
   decodeCluster,
+  decodeConfig,
   decodeFeatures,
   decodeIncarnation,
   decodeProducerIdBlock,
   decodeTopic,
-  decodeTopicConfig,
   decodeTopicName,
   encodeBroker,
   encodeCluster,
+  encodeConfig,
   encodeFeatures,
   encodeIncarnation,
   encodeProducerIdBlock,
   encodeTopic,
-  encodeTopicConfig,
   encodeTopicName,
 } from "./values.ts";
 
@@ -48,7 +48,7 @@ test("the bytes on the disk are these", () => {
   expect(hex(encodeTopicName({ name: "a.b", topicId: "AAAAAAAAAAAAAAAAAAAAAQ" }))).toBe(
     flat("0000 04612e62 00000000000000000000000000000001 00"),
   );
-  expect(hex(encodeTopicConfig(new Map([["k", "v"]])))).toBe(flat("0000 02 026b 0276 00 00"));
+  expect(hex(encodeConfig(new Map([["k", "v"]])))).toBe(flat("0000 02 026b 0276 00 00"));
   expect(hex(encodeProducerIdBlock({ nextProducerId: 1000 }))).toBe(flat("0000 00000000000003e8 00"));
   expect(hex(encodeIncarnation({ incarnation: 2 }))).toBe(flat("0000 0000000000000002 00"));
   expect(hex(encodeBroker({ incarnation: 1, host: "h", port: 9092, rack: null }))).toBe(
@@ -65,7 +65,7 @@ test("and read back", () => {
     name: "a.b",
     topicId: "AAAAAAAAAAAAAAAAAAAAAQ",
   });
-  expect([...decodeTopicConfig(kv("config/topic/x", "0000 02 026b 0276 00 00"))]).toEqual([["k", "v"]]);
+  expect([...decodeConfig(kv("config/topic/x", "0000 02 026b 0276 00 00"))]).toEqual([["k", "v"]]);
   expect(decodeProducerIdBlock(kv("pidblock", "0000 00000000000003e8 00"))).toEqual({ nextProducerId: 1000 });
   expect(decodeIncarnation(kv("incarnation/1", "0000 0000000000000002 00"))).toEqual({ incarnation: 2 });
   expect(decodeBroker(kv("brokers/7", "0000 0000000000000001 0268 00002384 00 00"))).toEqual({

@@ -66,8 +66,9 @@ const topicNameValue = data({
   fields: { name: string(), topicId: uuid() },
 });
 
-const topicConfigValue = data({
-  name: "metadata topic config",
+/** What was set for a topic, a broker, a group or a subscription. */
+const configValue = data({
+  name: "metadata config",
   declared: "0",
   flexible: "0+",
   fields: { entries: array({ name: string(), value: string() }) },
@@ -149,10 +150,10 @@ export function decodeTopic(kv: KV): TopicValue {
 export const encodeTopicName = (value: DataInput<typeof topicNameValue>): Uint8Array => encode(topicNameValue, value);
 export const decodeTopicName = (kv: KV): DataOf<typeof topicNameValue> => decode(topicNameValue, kv);
 
-export const encodeTopicConfig = (entries: ReadonlyMap<string, string>): Uint8Array =>
-  encode(topicConfigValue, { entries: [...entries].map(([name, value]) => ({ name, value })) });
-export const decodeTopicConfig = (kv: KV): ReadonlyMap<string, string> =>
-  new Map(decode(topicConfigValue, kv).entries.map(({ name, value }) => [name, value]));
+export const encodeConfig = (entries: ReadonlyMap<string, string>): Uint8Array =>
+  encode(configValue, { entries: [...entries].map(([name, value]) => ({ name, value })) });
+export const decodeConfig = (kv: KV): ReadonlyMap<string, string> =>
+  new Map(decode(configValue, kv).entries.map(({ name, value }) => [name, value]));
 
 export const encodeProducerIdBlock = (value: DataInput<typeof producerIdBlockValue>): Uint8Array =>
   encode(producerIdBlockValue, value);

@@ -16,8 +16,8 @@ import type { RequestMemory } from "./request-memory.ts";
 
 export interface ConnectionsOptions {
   readonly config: ServerConfig;
-  /** At most this many: `config.maxConnections`, or less where the process may not open so many. */
-  readonly maxConnections: number;
+  /** How many the process can have at all, whatever `config.maxConnections` says. */
+  readonly affordableConnections: number;
   readonly logger: Logger;
   readonly clock: Clock;
   readonly deadlines: Deadlines;
@@ -185,9 +185,11 @@ export class Connections implements ConnectionHost {
 
   private refusal(address: string): string | null {
     if (this.isClosing) return "the broker stops";
-    if (this.open.size >= this.o.maxConnections) return `${this.open.size} connections are open already`;
+    const { config, affordableConnections } = this.o;
+    if (this.open.size >= Math.min(config.maxConnections, affordableConnections))
+      return `${this.open.size} connections are open already`;
     const open = this.openFrom(address);
-    return open >= this.o.config.maxConnectionsPerIp ? `${open} connections from this address are open already` : null;
+    return open >= config.maxConnectionsPerIp ? `${open} connections from this address are open already` : null;
   }
 
   private settleThose(): void {

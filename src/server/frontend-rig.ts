@@ -173,7 +173,7 @@ export class Rig {
       net: realNet,
       broker: {} as Broker,
       handlers: [this.echo(Echo, false), this.echo(PipedEcho, true), ...more],
-      maxConnections: config.maxConnections,
+      affordableConnections: Number.POSITIVE_INFINITY,
       onFatal: (error) => this.fatal.push(error),
     });
     const { memory } = this.frontend;

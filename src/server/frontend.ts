@@ -20,8 +20,8 @@ export interface FrontendOptions {
   readonly net: Net;
   readonly broker: Broker;
   readonly handlers: readonly Handler[];
-  /** At most this many connections are open at a time. */
-  readonly maxConnections: number;
+  /** How many connections the process can have at all. */
+  readonly affordableConnections: number;
   onFatal(error: unknown): void;
 }
 
@@ -42,7 +42,7 @@ export class Frontend {
   private readonly listeners = new Map<string, Listener>();
 
   constructor(o: FrontendOptions) {
-    const { config, logger, clock, broker, net, handlers, maxConnections } = o;
+    const { config, logger, clock, broker, net, handlers, affordableConnections } = o;
     const onFatal = (error: unknown) => o.onFatal(error);
     this.net = net;
     this.deadlines = new Deadlines(clock); // not the broker's: it is closed before our last answers are sent
@@ -55,7 +55,7 @@ export class Frontend {
     const dispatch = new Dispatch({ handlers, context, counters, maxItems: config.maxRequestItems });
     this.memory = memory;
     this.connections = new Connections({
-      ...{ config, maxConnections, logger, clock, deadlines, net, memory, counters, dispatch, onFatal },
+      ...{ config, affordableConnections, logger, clock, deadlines, net, memory, counters, dispatch, onFatal },
     });
   }
 

@@ -41,13 +41,14 @@ export interface Server {
  * when the address cannot be had; nothing is left open then.
  */
 export async function startServer(o: ServerOptions): Promise<Server> {
-  const { config, logger, clock, disk, random, onFatal } = o;
-  const broker = await Broker.open({ config, logger, clock, disk, random, onFatal });
+  const { logger, clock, disk, random, onFatal } = o;
+  const broker = await Broker.open({ config: o.config, logger, clock, disk, random, onFatal });
+  const { config } = broker;
   const frontend = new Frontend({
     ...{ config, logger, clock, broker, onFatal },
     net: o.net ?? realNet,
     handlers: o.handlers ?? handlers,
-    maxConnections: affordableConnections(config, openFilesLimit(), logger),
+    affordableConnections: affordableConnections(config, openFilesLimit(), logger),
   });
   try {
     // The first of what will be several, with security of their own each.
@@ -85,9 +86,9 @@ const OTHER_FILES = 64;
  * would be worse than refusing it: with no file descriptor left the log cannot open its files, and the system offers the connection again and again.
  */
 export function affordableConnections(config: ServerConfig, filesLimit: number | null, logger: Logger): number {
-  if (filesLimit === null) return config.maxConnections;
+  if (filesLimit === null) return Number.POSITIVE_INFINITY;
   const affordable = Math.max(1, Math.floor(filesLimit - OTHER_FILES - Math.min(config.openFilesMax, filesLimit / 2)));
-  if (affordable >= config.maxConnections) return config.maxConnections;
+  if (affordable >= config.maxConnections) return affordable;
   logger.warn("the limit of open files allows fewer connections than server.max_connections; raise it (ulimit -n, LimitNOFILE)", {
     limit: filesLimit,
     maxConnections: config.maxConnections,

@@ -1,9 +1,11 @@
 /** What Kafka's own classes say of every config (Configs.java) against our tables: names, types, defaults, modes, what is refused and how. */
 import { describe, expect, test } from "bun:test";
 import { type BrokerConfig, brokerConfig, brokerConfigs } from "../../src/config/broker-configs.ts";
+import { checkClientMetrics, clientMetricsOption, clientMetricsOptions } from "../../src/config/client-metrics-configs.ts";
 import { type ConfigKey, parseConfig } from "../../src/config/config-def.ts";
+import { checkGroupConfigs, groupDefaultText, groupOption, groupOptions } from "../../src/config/group-configs.ts";
 import { allServerOptions, defaultServerConfig } from "../../src/config/server-options.ts";
-import { topicDefaultText, topicOption, topicOptions } from "../../src/config/topic-options.ts";
+import { checkTopicConfigs, topicDefaultText, topicOption, topicOptions } from "../../src/config/topic-options.ts";
 
 interface Line {
   readonly scope: "broker" | "broker quota" | "topic" | "group" | "client-metrics";
@@ -18,12 +20,22 @@ interface Line {
   readonly cases: readonly [text: string, value: string | null, message: string | null][];
 }
 
+/** Configs that a topic, group or subscription is to have in all, and what Kafka says of them: null, or an exception. */
+interface SetLine {
+  readonly set: "topic" | "group" | "client-metrics";
+  readonly configs: readonly [name: string, text: string][];
+  readonly error: "ConfigException" | "InvalidConfigurationException" | "InvalidRequestException" | null;
+  readonly message: string | null;
+}
+
 const packed = await Bun.file(new URL("configs.jsonl.gz", import.meta.url)).bytes();
-const lines: Line[] = new TextDecoder()
+const all: (Line | SetLine)[] = new TextDecoder()
   .decode(Bun.gunzipSync(packed))
   .trimEnd()
   .split("\n")
   .map((line) => JSON.parse(line));
+const lines = all.filter((line): line is Line => "scope" in line);
+const sets = (scope: SetLine["set"]) => all.filter((line): line is SetLine => "set" in line && line.set === scope);
 const of = (...scopes: Line["scope"][]) => lines.filter(({ scope }) => scopes.includes(scope));
 
 /** Checks that need to know the machine or Java, which ours do not do: whatever the type reads is kept. */
@@ -112,5 +124,70 @@ describe("a topic's configs", () => {
 
   test("read and refuse what Kafka does, in its words", () => {
     expect(kafka.flatMap((line) => differences(line, topicOption(line.name)!))).toEqual([]);
+  });
+
+  test("together are good or refused as in Kafka, with INVALID_CONFIG", () => {
+    for (const { configs, error, message } of sets("topic")) {
+      expect([configs, checkTopicConfigs(configs, defaultServerConfig())]).toEqual([configs, message]);
+      expect([null, "ConfigException", "InvalidConfigurationException"]).toContain(error);
+    }
+  });
+});
+
+describe("a group's configs", () => {
+  const kafka = of("group");
+
+  test("are all of Kafka's, in its order, with its types and defaults", () => {
+    const server = defaultServerConfig();
+    const ours = groupOptions.map((option) => ({
+      name: option.name,
+      type: option.type,
+      value: option.default,
+      internal: option.internal,
+      server: option.serverName,
+    }));
+    expect(ours).toEqual(
+      kafka.map(({ name, type, default: value, internal, server }) => ({ name, type, value, internal, server })) as typeof ours,
+    );
+    for (const option of groupOptions) {
+      const value = option.name === "streams.assignor.name" ? "sticky" : option.default; // the first of a list
+      expect([option.name, groupDefaultText(option, server)]).toEqual([option.name, value]);
+      for (const bound of [option.minName, option.maxName]) if (bound !== null) expect(brokerConfig(bound)?.type).toBe("INT");
+    }
+  });
+
+  test("read and refuse what Kafka does, in its words", () => {
+    expect(kafka.flatMap((line) => differences(line, groupOption(line.name)!))).toEqual([]);
+  });
+
+  test("together are good or refused as in Kafka, with INVALID_CONFIG", () => {
+    for (const { configs, error, message } of sets("group")) {
+      expect([configs, checkGroupConfigs(new Map(configs), defaultServerConfig())]).toEqual([configs, message]);
+      expect([null, "ConfigException", "InvalidConfigurationException"]).toContain(error);
+    }
+  });
+});
+
+describe("a client-metrics subscription's configs", () => {
+  const kafka = of("client-metrics");
+
+  test("are all of Kafka's, with its types and defaults", () => {
+    const ours = clientMetricsOptions.map(({ name, type, default: value }) => ({ name, type, value }));
+    expect(ours).toEqual(kafka.map(({ name, type, default: value }) => ({ name, type, value })) as typeof ours);
+  });
+
+  test("read and refuse what Kafka does, in its words", () => {
+    expect(kafka.flatMap((line) => differences(line, clientMetricsOption(line.name)!))).toEqual([]);
+  });
+
+  test("together are good or refused as in Kafka, with its error", () => {
+    for (const { configs, error, message } of sets("client-metrics")) {
+      const expected =
+        error === null ? null : { error: error === "InvalidRequestException" ? "INVALID_REQUEST" : "INVALID_CONFIG", message };
+      expect([configs, checkClientMetrics(new Map(configs))]).toEqual([
+        configs,
+        expected as ReturnType<typeof checkClientMetrics>,
+      ]);
+    }
   });
 });
