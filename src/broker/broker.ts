@@ -17,6 +17,7 @@ import { MetadataImage, type PartitionImage, type TopicImage } from "../metadata
 import type { MetadataStore } from "../metadata/store.ts";
 import { KafkaError } from "../protocol/errors.ts";
 import type { BatchRules } from "../record/validate.ts";
+import { Admissions } from "./admissions.ts";
 import { BrokerLogger } from "./broker-logger.ts";
 import { ConfigChanges } from "./config-changes.ts";
 import { FetchSessions } from "./fetch-sessions.ts";
@@ -25,6 +26,8 @@ import { LiveConfig } from "./live-config.ts";
 import { Partition } from "./partition.ts";
 import { ProducerIds } from "./producer-ids.ts";
 import { Topics } from "./topics.ts";
+import { TransactionCoordinator } from "./transaction-coordinator.ts";
+import { TransactionMarkers } from "./transaction-markers.ts";
 
 export interface BrokerOptions {
   readonly config: ServerConfig;
@@ -61,6 +64,9 @@ export class Broker {
   readonly producerIds: ProducerIds;
   readonly fetchSessions: FetchSessions;
   readonly groups: GroupCoordinator;
+  readonly markers: TransactionMarkers;
+  readonly transactions: TransactionCoordinator;
+  readonly admissions = new Admissions<Partition>();
   /** Grows with every start on this data directory. */
   incarnation = 0;
   /** Where the listener is bound; known once it listens. */
@@ -95,6 +101,8 @@ export class Broker {
     };
     this.fetchSessions = new FetchSessions(sessionLimits, random);
     this.groups = new GroupCoordinator(this);
+    this.markers = new TransactionMarkers(this);
+    this.transactions = new TransactionCoordinator(this);
     this.image.onTopicCreated((topic) => this.openTopic(topic));
     this.image.onTopicGrown((topic, before) => this.growTopic(topic, before));
     this.image.onTopicChanged((topic) => this.changeTopic(topic));
@@ -133,6 +141,7 @@ export class Broker {
     this.logs.setIncarnation(incarnation);
     await this.image.follow(this.store);
     void this.groups.start();
+    void this.transactions.start();
     this.logger.info("data directory open", {
       path: this.config.dataDir,
       clusterId,
@@ -146,6 +155,8 @@ export class Broker {
   /** Answers everybody who waits, syncs and closes all logs. Nothing may be appended afterwards. */
   async close(): Promise<void> {
     const stopping = new KafkaError("NOT_LEADER_OR_FOLLOWER", "the broker is stopping");
+    this.transactions.close();
+    this.markers.close();
     this.groups.close();
     for (const partitions of this.byId.values()) for (const partition of partitions) partition.close(stopping);
     this.fetchSessions.close();

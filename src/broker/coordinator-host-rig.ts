@@ -2,10 +2,12 @@
 import type { Clock, Scheduled } from "../io/clock.ts";
 import type { Random } from "../io/random.ts";
 import type { LogRead, ReadLimits } from "../log/log.ts";
+import type { TransactionMarker } from "../log/producer-state.ts";
 import { NOTHING_READ } from "../log/segment-read.ts";
 import { KafkaError } from "../protocol/errors.ts";
 import { baseOffset, nextOffset, setBaseOffset } from "../record/batch.ts";
-import type { ValidBatch } from "../record/validate.ts";
+import { buildTransactionMarker } from "../record/control.ts";
+import { markerBatch, type ValidBatch } from "../record/validate.ts";
 import type { HostedPartition } from "./coordinator-host.ts";
 import type { PartitionWatcher } from "./partition.ts";
 
@@ -75,6 +77,10 @@ export class RigPartition implements HostedPartition {
       return { ...NOTHING_READ, chunks: [batch], bytes: batch.length, nextOffset: nextOffset(batch, 0) };
     },
   }))(this);
+
+  appendMarker(marker: TransactionMarker): void {
+    this.append(markerBatch(buildTransactionMarker(marker), marker));
+  }
 
   append(batch: ValidBatch): void {
     if (this.fails !== null) throw this.fails;

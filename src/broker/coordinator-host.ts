@@ -11,8 +11,18 @@ import { oneBuffer } from "../bytes/chunks.ts";
 import type { Clock } from "../io/clock.ts";
 import type { Deadline, Deadlines } from "../io/deadlines.ts";
 import type { LogRead, ReadLimits } from "../log/log.ts";
+import type { TransactionMarker } from "../log/producer-state.ts";
 import { type ErrorName, KafkaError } from "../protocol/errors.ts";
-import { BATCH_HEADER_BYTES, batchBytes, isControl, nextOffset } from "../record/batch.ts";
+import {
+  BATCH_HEADER_BYTES,
+  batchBytes,
+  isControl,
+  isTransactional,
+  nextOffset,
+  producerEpoch,
+  producerId,
+} from "../record/batch.ts";
+import { ControlType, controlType } from "../record/control.ts";
 import { buildBatch, records } from "../record/records.ts";
 import { ownBatch, type ValidBatch } from "../record/validate.ts";
 import type { PartitionWatcher } from "./partition.ts";
@@ -34,11 +44,24 @@ export interface Coordinator<Command, Rec, Reply> extends Machine<Command, Rec, 
   unload(): void;
 }
 
+/** In whose transaction records stand. */
+export interface BatchProducer {
+  readonly producerId: number;
+  readonly producerEpoch: number;
+}
+
 /** How the machine's records stand in the log. */
 export interface RecordCodec<Rec> {
   encode(record: Rec): { key: Uint8Array; value: Uint8Array | null };
-  /** Null for a record that is not the machine's. Throws for what cannot be read; the machine is then not loaded. */
-  decode(key: Uint8Array, value: Uint8Array | null): Rec | null;
+  /**
+   * Null for a record that is not the machine's; `producer` in whose transaction it stands, null for none. Throws for what cannot be
+   * read; the machine is then not loaded.
+   */
+  decode(key: Uint8Array, value: Uint8Array | null, producer: BatchProducer | null): Rec | null;
+  /** In whose transaction a record stands. The records of a step are alike in that. Without it: in none. */
+  producerOf?(record: Rec): BatchProducer | null;
+  /** What the machine has to apply when a marker ends a producer's transaction. Without it: nothing. */
+  ended?(producerId: number, result: "commit" | "abort"): Rec;
 }
 
 /** The part of a Partition that a host needs. */
@@ -51,6 +74,7 @@ export interface HostedPartition {
   };
   readonly closedWith: KafkaError | null;
   append(batch: ValidBatch): unknown;
+  appendMarker(marker: TransactionMarker, transactionVersion: number): unknown;
   onceDurable(logEndOffset: number, run: (error: KafkaError | null) => void): void;
   watch(watcher: PartitionWatcher): void;
   unwatch(watcher: PartitionWatcher): void;
@@ -70,6 +94,8 @@ export interface HostOptions<Command, Rec, Reply> {
   readonly maxQueued: number;
   /** A reply that is not durable after this time becomes an error; what it told of may still happen. */
   readonly replyTimeoutMs: number;
+  /** Gets replies that nobody asked for (ticket 0), when what the machine has seen is durable. Without it there are none. */
+  unasked?(reply: Reply): void;
 }
 
 /** A command as a caller writes it: the host adds the ticket. */
@@ -78,6 +104,8 @@ export type Unaddressed<Command> = Command extends Ticketed ? Omit<Command, "tic
 /** Gets the reply, or why there is none. Called once. */
 export type Answer<Reply> = (outcome: Reply | KafkaError) => void;
 
+/** The ticket of replies that nobody asked for. */
+const UNASKED = 0;
 /** The most that a record takes beside its key and value. */
 const RECORD_OVERHEAD_BYTES = 32;
 /** How much of the log is read at a time. */
@@ -95,7 +123,8 @@ export class CoordinatorHost<Command extends Ticketed, Rec, Reply extends Ticket
   private loading = false;
   private loadEnds: (() => void)[] = [];
   private loadAgainAtMs = Number.NEGATIVE_INFINITY;
-  private queue: (() => void)[] = [];
+  /** What waits for the machine to be loaded; `fail` for what has no ticket. */
+  private queue: { run(): void; fail: ((error: KafkaError) => void) | null }[] = [];
   private readonly callers = new Map<number, Answer<Reply>>();
   private tickets = 0;
   private alarm: Deadline | null = null;
@@ -122,8 +151,35 @@ export class CoordinatorHost<Command extends Ticketed, Rec, Reply extends Ticket
     const ticket = ++this.tickets;
     this.callers.set(ticket, answer);
     const addressed = { ...command, ticket } as unknown as Command;
-    if (this.machine === null) this.queue.push(() => this.step(addressed));
+    if (this.machine === null) this.queue.push({ run: () => this.step(addressed), fail: null });
     else this.step(addressed);
+  }
+
+  /**
+   * Writes the marker that ends a transaction in this partition, and has the machine apply what that means. The answer comes when it is
+   * durable; an error that callers of a log know, also COORDINATOR_LOAD_IN_PROGRESS and NOT_COORDINATOR.
+   */
+  endTransaction(marker: TransactionMarker, transactionVersion: number, answer: (error: KafkaError | null) => void): void {
+    const refusal = this.refusal();
+    if (refusal !== null) return answer(refusal);
+    const run = () => answerOnce(answer, (done) => this.writeMarker(marker, transactionVersion, done));
+    if (this.machine === null) this.queue.push({ run, fail: answer });
+    else run();
+  }
+
+  private writeMarker(marker: TransactionMarker, transactionVersion: number, answer: (error: KafkaError | null) => void): void {
+    const { machine, partition } = this;
+    if (machine === null) return answer(notCoordinator("this broker does not host it any more"));
+    partition.appendMarker(marker, transactionVersion);
+    const record = this.o.codec.ended?.(marker.producerId, marker.type);
+    if (record !== undefined) machine.apply(record);
+    this.arm(machine);
+    partition.onceDurable(partition.log.logEndOffset, answer);
+  }
+
+  /** Looks at the machine as it is now, in memory only; null while there is none. */
+  peek<T>(look: (machine: Coordinator<Command, Rec, Reply>) => T): T | null {
+    return this.machine === null ? null : look(this.machine);
   }
 
   /** Why no command is taken now, null if one is. */
@@ -152,7 +208,6 @@ export class CoordinatorHost<Command extends Ticketed, Rec, Reply extends Ticket
     this.partition.unwatch(this);
     this.machine?.unload();
     this.machine = null;
-    this.queue = [];
     this.failAll(notCoordinator("this broker does not host it any more"));
   }
 
@@ -226,12 +281,16 @@ export class CoordinatorHost<Command extends Ticketed, Rec, Reply extends Ticket
   private appendBatch(records: readonly Rec[], limit: number): KafkaError | null {
     try {
       const timestampMs = this.o.clock.nowMs();
-      const batch = buildBatch({ records: records.map((record) => ({ ...this.o.codec.encode(record), timestampMs })) });
+      const producer = this.o.codec.producerOf?.(records[0]!) ?? null;
+      const encoded = records.map((record) => ({ ...this.o.codec.encode(record), timestampMs }));
+      const batch = buildBatch({ records: encoded, ...producer, isTransactional: producer !== null });
       if (batch.length > limit) throw new KafkaError("RECORD_LIST_TOO_LARGE", `${batch.length} bytes, ${limit} are allowed`);
-      this.partition.append(ownBatch(batch, timestampMs));
+      this.partition.append({ ...ownBatch(batch, timestampMs), ...producer, isTransactional: producer !== null });
       return null;
     } catch (error) {
-      this.o.logger.error("a coordinator could not write", { partition: this.partition.log.name, error: String(error) });
+      const isOfProducer = error instanceof KafkaError && error.error === "INVALID_PRODUCER_EPOCH";
+      if (!isOfProducer)
+        this.o.logger.error("a coordinator could not write", { partition: this.partition.log.name, error: String(error) });
       if (error instanceof KafkaError) return coordinatorError(error);
       if (error instanceof RangeError) return new KafkaError("UNKNOWN_SERVER_ERROR"); // something that no record can hold
       throw error;
@@ -239,7 +298,9 @@ export class CoordinatorHost<Command extends Ticketed, Rec, Reply extends Ticket
   }
 
   /** Answers once what the machine has seen so far is durable. */
-  private release(replies: readonly Reply[]): void {
+  private release(all: readonly Reply[]): void {
+    const replies = all.filter(({ ticket }) => ticket !== UNASKED);
+    for (const reply of all) if (reply.ticket === UNASKED) this.tell(reply);
     if (replies.length === 0) return;
     let timeout: Deadline | null = null;
     let isOver = false;
@@ -254,6 +315,12 @@ export class CoordinatorHost<Command extends Ticketed, Rec, Reply extends Ticket
     if (!isOver) timeout = this.o.deadlines.in(this.o.replyTimeoutMs, () => finish(new KafkaError("REQUEST_TIMED_OUT")));
   }
 
+  private tell(reply: Reply): void {
+    this.partition.onceDurable(this.partition.log.logEndOffset, (error) => {
+      if (error === null && !this.closed) this.o.unasked?.(reply);
+    });
+  }
+
   private answer(ticket: number, outcome: Reply | KafkaError): void {
     const answer = this.callers.get(ticket);
     if (answer === undefined) return; // the host was closed: it has been answered
@@ -263,8 +330,11 @@ export class CoordinatorHost<Command extends Ticketed, Rec, Reply extends Ticket
 
   private failAll(error: KafkaError): void {
     const answers = [...this.callers.values()];
+    const { queue } = this;
     this.callers.clear();
+    this.queue = [];
     for (const answer of answers) answer(error);
+    for (const { fail } of queue) fail?.(error);
   }
 
   private arm(machine: Coordinator<Command, Rec, Reply>): void {
@@ -308,7 +378,8 @@ export class CoordinatorHost<Command extends Ticketed, Rec, Reply extends Ticket
       const bytes = oneBuffer(read.chunks);
       for (let at = 0; at < bytes.length; at += batchBytes(bytes, at)) {
         offset = nextOffset(bytes, at);
-        if (!isControl(bytes, at)) applied += this.applyBatch(machine, bytes, at);
+        if (isControl(bytes, at)) this.applyMarker(machine, bytes, at);
+        else applied += this.applyBatch(machine, bytes, at);
       }
       await new Promise<void>((resolve) => this.o.clock.schedule(0, resolve)); // others have their turn
     }
@@ -318,13 +389,26 @@ export class CoordinatorHost<Command extends Ticketed, Rec, Reply extends Ticket
 
   private applyBatch(machine: Coordinator<Command, Rec, Reply>, bytes: Buffer, at: number): number {
     let applied = 0;
+    const producer = isTransactional(bytes, at)
+      ? { producerId: producerId(bytes, at), producerEpoch: producerEpoch(bytes, at) }
+      : null;
     for (const { key, value } of records(bytes, at, { maxBytes: MAX_DECOMPRESSED_BYTES })) {
-      const record = key === null ? null : this.o.codec.decode(key, value);
+      const record = key === null ? null : this.o.codec.decode(key, value, producer);
       if (record === null) continue;
       machine.apply(record);
       applied++;
     }
     return applied;
+  }
+
+  private applyMarker(machine: Coordinator<Command, Rec, Reply>, bytes: Buffer, at: number): void {
+    for (const { key } of records(bytes, at, { maxBytes: MAX_DECOMPRESSED_BYTES })) {
+      const type = controlType(key);
+      if (type !== ControlType.abort && type !== ControlType.commit) return;
+      const record = this.o.codec.ended?.(producerId(bytes, at), type === ControlType.commit ? "commit" : "abort");
+      if (record !== undefined) machine.apply(record);
+      return;
+    }
   }
 
   private begin(machine: Coordinator<Command, Rec, Reply>): void {
@@ -337,7 +421,7 @@ export class CoordinatorHost<Command extends Ticketed, Rec, Reply extends Ticket
     this.take(machine, machine.loaded(this.now(machine)));
     const { queue } = this;
     this.queue = [];
-    for (const run of queue) run();
+    for (const { run } of queue) run();
     this.arm(machine);
   }
 
@@ -346,8 +430,17 @@ export class CoordinatorHost<Command extends Ticketed, Rec, Reply extends Ticket
     machine.unload();
     this.loadAgainAtMs = this.o.clock.monotonicMs() + RELOAD_AFTER_MS;
     this.o.logger.error("a coordinator could not be loaded", { partition: this.partition.log.name, error: String(error) });
-    this.queue = [];
     this.failAll(notCoordinator("it could not be loaded"));
+  }
+}
+
+/** Runs what may throw a KafkaError or answer. */
+function answerOnce(answer: (error: KafkaError | null) => void, run: (answer: (error: KafkaError | null) => void) => void): void {
+  try {
+    run(answer);
+  } catch (error) {
+    if (!(error instanceof KafkaError)) throw error;
+    answer(error);
   }
 }
 

@@ -11,16 +11,17 @@ import type {
 } from "../group/commands.ts";
 import type { GroupRecord } from "../group/durable.ts";
 import { GroupMemory } from "../group/memory.ts";
-import { decodeGroupRecord, encodeGroupRecord } from "../group/records.ts";
+import { decodeGroupRecord, encodeGroupRecord, producerOfGroupRecord } from "../group/records.ts";
 import { GroupShard } from "../group/shard.ts";
 import type { GroupConfig } from "../group/turn.ts";
 import type { Clock } from "../io/clock.ts";
 import type { Deadlines } from "../io/deadlines.ts";
 import type { Random } from "../io/random.ts";
+import type { TransactionMarker } from "../log/producer-state.ts";
 import type { MetadataImage, TopicImage } from "../metadata/image.ts";
 import { GROUP_METADATA_TOPIC } from "../metadata/topic-name.ts";
 import { KafkaError } from "../protocol/errors.ts";
-import { type Answer, CoordinatorHost, type HostedPartition, type Unaddressed } from "./coordinator-host.ts";
+import { type Answer, CoordinatorHost, type HostedPartition, type RecordCodec, type Unaddressed } from "./coordinator-host.ts";
 
 /** The part of the broker that it needs. */
 export interface GroupSurroundings {
@@ -48,7 +49,12 @@ type DeletedTopic = TopicsDeletedCommand["topics"][number];
 const REMOVE_AGAIN_MS = 10_000;
 const REMOVE_AGAIN_MAX_MS = 600_000;
 
-const codec = { encode: encodeGroupRecord, decode: decodeGroupRecord };
+const codec: RecordCodec<GroupRecord> = {
+  encode: encodeGroupRecord,
+  decode: decodeGroupRecord,
+  producerOf: producerOfGroupRecord,
+  ended: (producerId, result) => ({ kind: "transaction-end", producerId, result }),
+};
 
 export class GroupCoordinator {
   private readonly broker: GroupSurroundings;
@@ -76,6 +82,30 @@ export class GroupCoordinator {
     if (host === null) answer(new KafkaError("NOT_COORDINATOR"));
     // A reply is of its command's kind.
     else host.submit(command as unknown as Unaddressed<GroupCommand>, answer as Answer<GroupReply>);
+  }
+
+  /** Where a transaction that commits this group's offsets has to have its marker; null while there is no __consumer_offsets. */
+  offsetsPartitionOf(groupId: string): number | null {
+    const topic = this.broker.image.topicByName(GROUP_METADATA_TOPIC);
+    return topic === undefined ? null : partitionOf(groupId, topic.partitions.length);
+  }
+
+  /** Resolves when there is a __consumer_offsets. Rejects with a KafkaError. */
+  async ensureOffsets(): Promise<void> {
+    await this.broker.topics.ensureInternal(GROUP_METADATA_TOPIC);
+  }
+
+  /** Ends a producer's transaction in a partition of __consumer_offsets; see CoordinatorHost.endTransaction. */
+  endTransaction(
+    index: number,
+    marker: TransactionMarker,
+    transactionVersion: number,
+    answer: (error: KafkaError | null) => void,
+  ): void {
+    const topic = this.broker.image.topicByName(GROUP_METADATA_TOPIC);
+    const host = topic === undefined ? null : this.hostAt(topic, index);
+    if (host === null) answer(new KafkaError("UNKNOWN_TOPIC_OR_PARTITION"));
+    else host.endTransaction(marker, transactionVersion, answer);
   }
 
   /** The groups of this broker that are in one of the states and of one of the types; without any, in all. Rejects with a KafkaError. */

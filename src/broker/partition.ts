@@ -3,6 +3,7 @@
  * both hang on the high watermark, so nothing that a power cut can take back is ever shown.
  */
 import type { Appended, Log, StoredRead } from "../log/log.ts";
+import type { TransactionMarker } from "../log/producer-state.ts";
 import { KafkaError } from "../protocol/errors.ts";
 import type { ValidBatch } from "../record/validate.ts";
 
@@ -82,6 +83,12 @@ export class Partition {
   append(batch: ValidBatch): Appended {
     this.mustServe();
     return this.log.append(batch, this.leaderEpoch);
+  }
+
+  /** Appends the marker that ends a transaction; see Log.appendMarker. */
+  appendMarker(marker: TransactionMarker, transactionVersion: number): Appended {
+    this.mustServe();
+    return this.log.appendMarker(marker, transactionVersion, this.leaderEpoch);
   }
 
   /** Whole batches from the one that holds `offset`, none beyond what `isolation` may see. The chunks become the caller's, to send or to release. */

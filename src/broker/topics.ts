@@ -8,7 +8,7 @@ import { type Random, randomUuid } from "../io/random.ts";
 import type { MetadataImage, TopicImage } from "../metadata/image.ts";
 import { topicConfigKey, topicKey, topicNameKey } from "../metadata/keys.ts";
 import { type KV, MAX_TXN_OPS, type MetadataStore, type Op, type Rev } from "../metadata/store.ts";
-import { GROUP_METADATA_TOPIC, isInternalTopic, topicNameFault } from "../metadata/topic-name.ts";
+import { GROUP_METADATA_TOPIC, isInternalTopic, TRANSACTION_STATE_TOPIC, topicNameFault } from "../metadata/topic-name.ts";
 import { decodeTopic, decodeTopicName, encodeConfig, encodeTopic, encodeTopicName } from "../metadata/values.ts";
 import { type ErrorName, KafkaError } from "../protocol/errors.ts";
 import { type DeleteResult, type DeleteTarget, resolveTargets, unknownTopicId } from "./topics-delete.ts";
@@ -172,6 +172,7 @@ export class Topics {
   /** What a topic is when nobody said more than its name. */
   private usual(name: string): NewTopic {
     const { config } = this.o;
+    if (name === TRANSACTION_STATE_TOPIC) return usualTransactionState(config);
     if (name !== GROUP_METADATA_TOPIC) return { name, numPartitions: -1, replicationFactor: -1, assignments: [], configs: [] };
     // GroupCoordinatorConfig, GroupCoordinatorService.groupMetadataTopicConfigs
     const configs = [
@@ -299,4 +300,17 @@ function creation(topic: TopicImage): Op[] {
 function deletion(kv: KV): Op[] {
   const topic = decodeTopic(kv);
   return [{ del: topicNameKey(topic.name) }, { put: kv.key, value: encodeTopic({ ...topic, state: "deleting" }) }];
+}
+
+/** Source: TransactionCoordinator.transactionStateTopicConfigs. */
+function usualTransactionState(config: ServerConfig): NewTopic {
+  const configs = [
+    { name: "unclean.leader.election.enable", value: "false" },
+    { name: "compression.type", value: "uncompressed" },
+    { name: "cleanup.policy", value: "compact" },
+    { name: "min.insync.replicas", value: config.kafka.get("transaction.state.log.min.isr") ?? "1" },
+    { name: "segment.bytes", value: `${config.transactionStateSegmentBytes}` },
+  ];
+  const numPartitions = config.transactionStateNumPartitions;
+  return { name: TRANSACTION_STATE_TOPIC, numPartitions, replicationFactor: -1, assignments: [], configs };
 }

@@ -390,6 +390,69 @@ export const serverOptions = {
     "How much a member may say about itself (its subscription, for every assignor) when it joins.",
   ),
 
+  // [transaction]
+  transactionStateNumPartitions: option(
+    "transaction.state_num_partitions",
+    integer(1, 10_000),
+    50,
+    "Partitions of __transaction_state. It cannot be changed once the topic exists.",
+    ["transaction.state.log.num.partitions"],
+  ),
+  transactionStateSegmentBytes: option(
+    "transaction.state_segment_bytes",
+    bytes(1024, INT_MAX),
+    100 * MIB,
+    "Size of the segments of __transaction_state.",
+    ["transaction.state.log.segment.bytes"],
+  ),
+  transactionMaxTimeoutMs: option(
+    "transaction.max_timeout_ms",
+    milliseconds(1, INT_MAX),
+    15 * MINUTE_MS,
+    "The longest time that a producer may give its transactions. What is open for longer than it said is aborted.",
+    ["transaction.max.timeout.ms"],
+  ),
+  transactionAbortIntervalMs: option(
+    "transaction.abort_interval_ms",
+    milliseconds(1, INT_MAX),
+    10_000,
+    "How often transactions that are out of time are looked for.",
+    ["transaction.abort.timed.out.transaction.cleanup.interval.ms"],
+  ),
+  transactionalIdExpirationMs: option(
+    "transaction.id_expiration_ms",
+    milliseconds(1, INT_MAX),
+    7 * DAY_MS,
+    "A transactional id that was not used for this long is forgotten.",
+    ["transactional.id.expiration.ms"],
+  ),
+  transactionRemoveExpiredIntervalMs: option(
+    "transaction.remove_expired_interval_ms",
+    milliseconds(1, INT_MAX),
+    60 * MINUTE_MS,
+    "How often transactional ids that were not used for long are looked for.",
+    ["transaction.remove.expired.transaction.cleanup.interval.ms"],
+  ),
+  addPartitionsToTxnRetryBackoffMaxMs: option(
+    "transaction.add_partitions_retry_backoff_max_ms",
+    milliseconds(0, INT_MAX),
+    100,
+    "How long the first records of a transaction wait for the end of the one before, until the producer is told to come again.",
+    ["add.partitions.to.txn.retry.backoff.max.ms"],
+  ),
+  transactionMaxMemoryBytes: option(
+    "transaction.max_memory_bytes",
+    bytes(1 * MIB, Number.MAX_SAFE_INTEGER),
+    256 * MIB,
+    "How much memory transactional ids and the partitions of their transactions may take together. Beyond it, new ones are refused.",
+  ),
+  transactionMaxQueuedCommands: option(
+    "transaction.max_queued_commands",
+    integer(1, INT_MAX),
+    10_000,
+    "How many requests may wait while a partition of __transaction_state is read. Beyond it, clients are asked to come again.",
+  ),
+
   // [logging]
   logLevel: option(
     "logging.level",

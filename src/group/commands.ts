@@ -91,12 +91,30 @@ export interface CommitCommand {
   readonly items: readonly CommitItem[];
 }
 
+/** Within a transaction, whose producer the caller has made sure of. */
+export interface TransactionalCommitCommand {
+  readonly kind: "transactional-commit";
+  readonly ticket: Ticket;
+  readonly groupId: string;
+  readonly producerId: number;
+  readonly producerEpoch: number;
+  /** -1 for a client that is no member, or does not say (before v3). */
+  readonly generationId: number;
+  readonly memberId: string;
+  readonly instanceId: string | null;
+  /** Since v6 an unknown group is answered with GROUP_ID_NOT_FOUND, before with ILLEGAL_GENERATION. */
+  readonly knowsGroupIdNotFound: boolean;
+  readonly items: readonly CommitItem[];
+}
+
 export interface FetchCommand {
   readonly kind: "fetch";
   readonly ticket: Ticket;
   readonly groupId: string;
   /** Null asks for all that the group has. A topic id of zeros matches any. */
   readonly topics: readonly { readonly topic: string; readonly topicId: string; readonly partitions: readonly number[] }[] | null;
+  /** KIP-447: what a transaction that is open may change is answered with UNSTABLE_OFFSET_COMMIT. */
+  readonly requireStable: boolean;
 }
 
 export interface DescribeCommand {
@@ -141,6 +159,7 @@ export type OneGroupCommand =
   | HeartbeatCommand
   | LeaveCommand
   | CommitCommand
+  | TransactionalCommitCommand
   | FetchCommand
   | DescribeCommand
   | DeleteCommand
@@ -189,6 +208,13 @@ export interface LeaveReply {
   readonly members: readonly { readonly memberId: string; readonly groupInstanceId: string | null; readonly errorCode: number }[];
 }
 
+export interface TransactionalCommitReply {
+  readonly kind: "transactional-commit";
+  readonly ticket: Ticket;
+  /** One for each item, in the order of the items. */
+  readonly errorCodes: readonly number[];
+}
+
 export interface CommitReply {
   readonly kind: "commit";
   readonly ticket: Ticket;
@@ -202,6 +228,7 @@ export interface FetchedPartition {
   readonly offset: number;
   readonly leaderEpoch: number;
   readonly metadata: string;
+  readonly errorCode: number;
 }
 
 export interface FetchReply {
@@ -275,6 +302,7 @@ export type GroupReply =
   | HeartbeatReply
   | LeaveReply
   | CommitReply
+  | TransactionalCommitReply
   | FetchReply
   | DescribeReply
   | DeleteReply

@@ -17,6 +17,8 @@ export function deleteGroup(turn: Turn, group: Group | undefined, offsets: Offse
     turn.canBeSplit = true;
     for (const [topic, partitions] of offsets.topics(group.id))
       for (const partition of partitions.keys()) forgetOffset(turn, group.id, topic, partition);
+    for (const { topic, partition } of offsets.pending.places(group.id))
+      if (offsets.get(group.id, topic, partition) === undefined) forgetOffset(turn, group.id, topic, partition);
     turn.logger.info("group deleted", { group: group.id, offsets: turn.records.length });
     turn.records.push({ kind: "group", groupId: group.id, value: null });
   }
@@ -32,7 +34,8 @@ export function deleteOffsets(turn: Turn, group: Group | undefined, offsets: Off
     const isRead = isSubscribed(group!, topic);
     errorCodes.push(partitions.map(() => (isRead ? ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC : ErrorCode.NONE)));
     for (const partition of isRead ? [] : new Set(partitions))
-      if (offsets.get(groupId, topic, partition) !== undefined) forgetOffset(turn, groupId, topic, partition);
+      if (offsets.get(groupId, topic, partition) !== undefined || offsets.pending.has(groupId, topic, partition))
+        forgetOffset(turn, groupId, topic, partition);
   }
   turn.replies.push({ kind: "delete-offsets", ticket, errorCode, errorCodes });
 }

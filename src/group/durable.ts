@@ -37,7 +37,13 @@ export interface CommittedOffset {
   readonly topicId: string;
 }
 
-/** One record; a null value removes what the key names. */
+/** In whose transaction a record stands. */
+export interface RecordProducer {
+  readonly producerId: number;
+  readonly producerEpoch: number;
+}
+
+/** One record; a null value removes what the key names. A producer's offsets count when its transaction is committed. */
 export type GroupRecord =
   | { readonly kind: "group"; readonly groupId: string; readonly value: GroupSnapshot | null }
   | {
@@ -46,4 +52,7 @@ export type GroupRecord =
       readonly topic: string;
       readonly partition: number;
       readonly value: CommittedOffset | null;
-    };
+      readonly producer?: RecordProducer;
+    }
+  /** The marker that ends a producer's transaction in this partition. */
+  | { readonly kind: "transaction-end"; readonly producerId: number; readonly result: "commit" | "abort" };

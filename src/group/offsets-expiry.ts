@@ -53,12 +53,13 @@ function sweepGroup(turn: Turn, group: Group, offsets: Offsets): number {
   for (const [topic, partitions] of offsets.topics(group.id)) {
     for (const [partition, value] of partitions) {
       seen++;
-      if (expiry === null || expiry.isRead(topic) || !isExpired(turn, value, expiry.unusedSinceMs(value))) kept++;
+      const isInUse = expiry === null || expiry.isRead(topic) || offsets.pending.has(group.id, topic, partition);
+      if (isInUse || !isExpired(turn, value, expiry.unusedSinceMs(value))) kept++;
       else forgetOffset(turn, group.id, topic, partition);
     }
   }
   // Who was given a member id is about to join.
-  if (kept === 0 && group.state === "Empty" && group.pending.size === 0)
+  if (kept === 0 && group.state === "Empty" && group.pending.size === 0 && !offsets.pending.hasGroup(group.id))
     turn.records.push({ kind: "group", groupId: group.id, value: null });
   return seen;
 }

@@ -4,6 +4,7 @@ import type { CommitCommand, CommitItem, FetchCommand, FetchedPartition, FetchRe
 import type { CommittedOffset } from "./durable.ts";
 import type { Group } from "./group.ts";
 import { GROUP_BYTES, type GroupMemory, OFFSET_BYTES, textBytes } from "./memory.ts";
+import { PendingOffsets } from "./pending-offsets.ts";
 import { memberError, startSession } from "./rebalance.ts";
 import type { Turn } from "./turn.ts";
 
@@ -15,20 +16,25 @@ type TopicOffsets = Map<number, CommittedOffset>;
 /** By group, topic name and partition. Nothing empty is kept. */
 export class Offsets {
   private readonly byGroup = new Map<string, Map<string, TopicOffsets>>();
+  /** Of transactions that have not ended. */
+  readonly pending: PendingOffsets;
   private readonly memory: GroupMemory;
   private heldBytes = 0;
 
   constructor(memory: GroupMemory) {
     this.memory = memory;
+    this.pending = new PendingOffsets(memory);
   }
 
   /** They are not used any more: their memory is others'. */
   release(): void {
     this.hold(-this.heldBytes);
+    this.pending.release();
   }
 
+  /** Whether anything is committed, or may be when a transaction ends. */
   has(groupId: string): boolean {
-    return this.byGroup.has(groupId);
+    return this.byGroup.has(groupId) || this.pending.hasGroup(groupId);
   }
 
   get(groupId: string, topic: string, partition: number): CommittedOffset | undefined {
@@ -43,7 +49,22 @@ export class Offsets {
     return this.byGroup.get(groupId) ?? NO_TOPICS;
   }
 
+  /** Takes in a committed offset. */
   set(groupId: string, topic: string, partition: number, value: CommittedOffset): void {
+    this.pending.override(groupId, topic, partition);
+    this.put(groupId, topic, partition, value);
+  }
+
+  /** A producer's transaction has ended: what it committed counts, unless something newer does. */
+  endTransaction(producerId: number, result: "commit" | "abort"): void {
+    for (const { groupId, topic, partition, value, order, isOverridden } of this.pending.take(producerId)) {
+      if (result === "abort" || isOverridden) continue;
+      this.put(groupId, topic, partition, value);
+      this.pending.override(groupId, topic, partition, order);
+    }
+  }
+
+  private put(groupId: string, topic: string, partition: number, value: CommittedOffset): void {
     const topics = this.byGroup.get(groupId) ?? new Map<string, TopicOffsets>();
     const partitions = topics.get(topic) ?? new Map<number, CommittedOffset>();
     this.hold(offsetBytes(value) - offsetBytes(partitions.get(partition)));
@@ -51,6 +72,7 @@ export class Offsets {
   }
 
   delete(groupId: string, topic: string, partition: number): void {
+    this.pending.forget(groupId, topic, partition);
     const topics = this.byGroup.get(groupId);
     const partitions = topics?.get(topic);
     if (topics === undefined || partitions === undefined) return;
@@ -122,23 +144,34 @@ function commitError(group: Group | undefined, command: CommitCommand): number |
 
 /** OffsetFetch: what is not committed is answered with -1 and no error, an unknown group too. */
 export function fetchOffsets(turn: Turn, offsets: Offsets, command: FetchCommand): void {
-  const { ticket, groupId, topics } = command;
+  const { ticket, groupId, topics, requireStable } = command;
+  const isUnstable = (topic: string, partition: number): boolean =>
+    requireStable && offsets.pending.has(groupId, topic, partition);
   turn.replies.push({
     kind: "fetch",
     ticket,
-    topics: topics === null ? allOf(offsets, groupId) : someOf(offsets, groupId, topics),
+    topics: topics === null ? allOf(offsets, groupId, isUnstable) : someOf(offsets, groupId, topics, isUnstable),
   });
 }
 
-function allOf(offsets: Offsets, groupId: string): FetchReply["topics"] {
+type IsUnstable = (topic: string, partition: number) => boolean;
+
+function allOf(offsets: Offsets, groupId: string, isUnstable: IsUnstable): FetchReply["topics"] {
   return [...offsets.topics(groupId)].map(([topic, partitions]) => ({
     topic,
     topicId: ANY_TOPIC_ID,
-    partitions: [...partitions].map(([partition, value]) => fetched(partition, value)),
+    partitions: [...partitions].map(([partition, value]) =>
+      isUnstable(topic, partition) ? unstable(partition) : fetched(partition, value),
+    ),
   }));
 }
 
-function someOf(offsets: Offsets, groupId: string, asked: NonNullable<FetchCommand["topics"]>): FetchReply["topics"] {
+function someOf(
+  offsets: Offsets,
+  groupId: string,
+  asked: NonNullable<FetchCommand["topics"]>,
+  isUnstable: IsUnstable,
+): FetchReply["topics"] {
   const known = offsets.topics(groupId);
   return asked.map(({ topic, topicId, partitions }) => {
     const ofTopic = known.get(topic);
@@ -146,6 +179,7 @@ function someOf(offsets: Offsets, groupId: string, asked: NonNullable<FetchComma
       topic,
       topicId,
       partitions: partitions.map((partition) => {
+        if (isUnstable(topic, partition)) return unstable(partition);
         const value = ofTopic?.get(partition);
         return fetched(partition, value !== undefined && isSameTopic(value.topicId, topicId) ? value : undefined);
       }),
@@ -158,6 +192,12 @@ const isSameTopic = (committedId: string, askedId: string): boolean =>
   committedId === askedId || committedId === ANY_TOPIC_ID || askedId === ANY_TOPIC_ID;
 
 function fetched(partition: number, value: CommittedOffset | undefined): FetchedPartition {
-  if (value === undefined) return { partition, offset: -1, leaderEpoch: -1, metadata: "" };
-  return { partition, offset: value.offset, leaderEpoch: value.leaderEpoch, metadata: value.metadata };
+  const errorCode = ErrorCode.NONE;
+  if (value === undefined) return { partition, offset: -1, leaderEpoch: -1, metadata: "", errorCode };
+  return { partition, offset: value.offset, leaderEpoch: value.leaderEpoch, metadata: value.metadata, errorCode };
 }
+
+const unstable = (partition: number): FetchedPartition => ({
+  ...fetched(partition, undefined),
+  errorCode: ErrorCode.UNSTABLE_OFFSET_COMMIT,
+});

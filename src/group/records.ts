@@ -6,7 +6,7 @@ import { Reader } from "../bytes/reader.ts";
 import { dataCodec } from "../protocol/compile.ts";
 import { GroupMetadataKey, GroupMetadataValue, OffsetCommitKey, OffsetCommitValue } from "../protocol/records/offsets.ts";
 import { decodeVersioned, encodeKey, encodeVersioned, versionOf } from "../protocol/versioned.ts";
-import type { CommittedOffset, GroupRecord, GroupSnapshot } from "./durable.ts";
+import type { CommittedOffset, GroupRecord, GroupSnapshot, RecordProducer } from "./durable.ts";
 
 /** Before Kafka 0.9 offsets had this type; key and value are alike. */
 const LEGACY_OFFSET_COMMIT = 0;
@@ -17,6 +17,7 @@ const OFFSET_COMMIT_WITH_EXPIRY_VERSION = 1;
 
 /** The record's key and value; a null value removes. Throws RangeError for text that no record can hold (32 KiB). */
 export function encodeGroupRecord(record: GroupRecord): { key: Uint8Array; value: Uint8Array | null } {
+  if (record.kind === "transaction-end") throw new RangeError("the end of a transaction is a marker, not a record");
   if (record.kind === "group") {
     const key = encodeKey(GroupMetadataKey, { group: record.groupId });
     return { key, value: record.value === null ? null : encodeSnapshot(record.value) };
@@ -30,7 +31,11 @@ export function encodeGroupRecord(record: GroupRecord): { key: Uint8Array; value
  * Reads a record back; its bytes are its own. Null for a type that is not ours: Kafka's newer groups keep theirs in the same
  * topic. Throws MalformedError, also for versions newer than we know.
  */
-export function decodeGroupRecord(key: Uint8Array, value: Uint8Array | null): GroupRecord | null {
+export function decodeGroupRecord(
+  key: Uint8Array,
+  value: Uint8Array | null,
+  producer: RecordProducer | null = null,
+): GroupRecord | null {
   const type = versionOf(key);
   if (type === GroupMetadataKey.recordType) {
     const { group } = dataCodec(GroupMetadataKey, 0).decode(new Reader(key, 2));
@@ -38,8 +43,13 @@ export function decodeGroupRecord(key: Uint8Array, value: Uint8Array | null): Gr
   }
   if (type !== OffsetCommitKey.recordType && type !== LEGACY_OFFSET_COMMIT) return null;
   const { group, topic, partition } = dataCodec(OffsetCommitKey, 0).decode(new Reader(key, 2));
-  return { kind: "offset", groupId: group, topic, partition, value: value === null ? null : decodeOffset(value) };
+  const record = { kind: "offset" as const, groupId: group, topic, partition };
+  if (value === null) return { ...record, value };
+  return producer === null ? { ...record, value: decodeOffset(value) } : { ...record, value: decodeOffset(value), producer };
 }
+
+export const producerOfGroupRecord = (record: GroupRecord): RecordProducer | null =>
+  record.kind === "offset" ? (record.producer ?? null) : null;
 
 function encodeOffset(value: CommittedOffset): Uint8Array {
   const { offset, leaderEpoch, metadata, committedMs, expiresMs, topicId } = value;

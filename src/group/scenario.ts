@@ -145,7 +145,7 @@ export class Scenario {
   }
 
   fetch(name: string, topics: FetchCommand["topics"] = null): this {
-    return this.send(name, { kind: "fetch", topics });
+    return this.send(name, { kind: "fetch", topics, requireStable: false });
   }
 
   describe(): this {
@@ -228,9 +228,11 @@ const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
 
 export function describeRecord(record: GroupRecord): string {
   if (record.kind === "offset") {
-    const { topic, partition, value } = record;
-    return `offset ${topic}-${partition} ${value === null ? "removed" : value.offset}`;
+    const { topic, partition, value, producer } = record;
+    const of = producer === undefined ? "" : ` of producer ${producer.producerId}`;
+    return `offset ${topic}-${partition} ${value === null ? "removed" : value.offset}${of}`;
   }
+  if (record.kind === "transaction-end") return `${record.result} of producer ${record.producerId}`;
   if (record.value === null) return "group removed";
   const { generationId, protocolType, protocolName, leader, members } = record.value;
   const each = members.map((member) => `${member.memberId}(${text(member.subscription)})=${text(member.assignment)}`);
@@ -238,11 +240,13 @@ export function describeRecord(record: GroupRecord): string {
 }
 
 export function describeReply(reply: GroupReply): string {
-  if (reply.kind === "commit") return `commit ${reply.errorCodes.map(errorName).join(" ")}`;
+  if (reply.kind === "commit" || reply.kind === "transactional-commit")
+    return `${reply.kind} ${reply.errorCodes.map(errorName).join(" ")}`;
   if (reply.kind === "fetch") {
     const each = reply.topics.flatMap(({ topic, partitions }) =>
       partitions.map(
-        ({ partition, offset, leaderEpoch, metadata }) => `${topic}-${partition}=${offset}/${leaderEpoch}/${metadata}`,
+        ({ partition, offset, leaderEpoch, metadata, errorCode }) =>
+          `${topic}-${partition}=${errorCode === 0 ? `${offset}/${leaderEpoch}/${metadata}` : errorName(errorCode)}`,
       ),
     );
     return `fetch ${each.join(" ")}`.trim();

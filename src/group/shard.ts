@@ -21,6 +21,7 @@ import { commit, fetchOffsets, Offsets } from "./offsets.ts";
 import { OffsetExpiry } from "./offsets-expiry.ts";
 import { joinTimeIsUp, pendingTimeIsUp, prepareRebalance, sessionIsOver, startSession, syncTimeIsUp } from "./rebalance.ts";
 import { sync } from "./sync.ts";
+import { commitInTransaction } from "./transactional-offsets.ts";
 import { type GroupConfig, type Shop, Turn } from "./turn.ts";
 
 export class GroupShard implements Machine<GroupCommand, GroupRecord, GroupReply> {
@@ -78,6 +79,9 @@ export class GroupShard implements Machine<GroupCommand, GroupRecord, GroupReply
       case "commit":
         commit(turn, group, this.offsets, command);
         break;
+      case "transactional-commit":
+        commitInTransaction(turn, group, command);
+        break;
       case "fetch":
         fetchOffsets(turn, this.offsets, command);
         break;
@@ -114,13 +118,15 @@ export class GroupShard implements Machine<GroupCommand, GroupRecord, GroupReply
   }
 
   apply(record: GroupRecord): void {
+    if (record.kind === "transaction-end") return this.offsets.endTransaction(record.producerId, record.result);
     const { groupId } = record;
     if (record.kind === "offset") {
-      const { topic, partition, value } = record;
+      const { topic, partition, value, producer } = record;
       if (value === null) this.offsets.delete(groupId, topic, partition);
       else {
         this.groupFor(groupId);
-        this.offsets.set(groupId, topic, partition, value);
+        if (producer === undefined) this.offsets.set(groupId, topic, partition, value);
+        else this.offsets.pending.add(producer.producerId, groupId, topic, partition, value);
       }
     } else if (record.value === null) {
       this.forget(groupId);
@@ -148,7 +154,7 @@ export class GroupShard implements Machine<GroupCommand, GroupRecord, GroupReply
     assert(effects instanceof Turn, "effects of another machine");
     const turn = this.turn(nowMs);
     effects.undo?.(turn);
-    for (const { groupId } of effects.records) this.forgetIfVoid(groupId);
+    for (const record of effects.records) if (record.kind !== "transaction-end") this.forgetIfVoid(record.groupId);
     assert(turn.records.length === 0, "the answer to a failed append is another append");
     return turn;
   }

@@ -5,17 +5,18 @@
  * Where we differ, and why:
  * - `timeoutMs` is how long to wait for other replicas. There are none, so REQUEST_TIMED_OUT is never answered;
  * - a partition that is named twice gets both batches, and two answers. Kafka drops the first without a word;
- * - until transactions are served, their batches are answered as Kafka does for transactional ids that it never saw.
+ * - what waits for the transaction coordinator is dropped if its connection closes meanwhile. Kafka appends it all the same.
  */
 import type { Broker } from "../broker/broker.ts";
 import type { Partition } from "../broker/partition.ts";
 import { isInternalTopic } from "../metadata/topic-name.ts";
-import { type ErrorName, KafkaError } from "../protocol/errors.ts";
+import { ErrorCode, type ErrorName, KafkaError } from "../protocol/errors.ts";
 import { Produce } from "../protocol/messages/00-produce.ts";
-import { BATCH_HEADER_BYTES, isTransactional, MAGIC, magic } from "../record/batch.ts";
-import { type RecordError, RecordErrors, validateClientBatch } from "../record/validate.ts";
+import { BATCH_HEADER_BYTES, isTransactional, MAGIC, magic, producerEpoch, producerId } from "../record/batch.ts";
+import { type RecordError, RecordErrors, type ValidBatch, validateClientBatch } from "../record/validate.ts";
 import { currentLeader, leaderNodes } from "./current-leader.ts";
 import { type Call, handler } from "./handler.ts";
+import { admissionError } from "./transaction-errors.ts";
 
 type ProduceCall = Call<typeof Produce>;
 type TopicData = ProduceCall["request"]["topicData"][number];
@@ -37,6 +38,9 @@ interface PartitionAnswer {
 const ADMIN_CLIENT_ID = "__admin_client";
 
 const LEADERS_SINCE = 10;
+/** KIP-890: clients know TRANSACTION_ABORTABLE; later, partitions are added to transactions by writing to them. */
+const ABORTABLE_SINCE = 11;
+const ADDS_SINCE = 12;
 const IDS_SINCE = 13;
 
 export const produce = handler<typeof Produce>({
@@ -47,29 +51,38 @@ export const produce = handler<typeof Produce>({
   keepsBytes: false,
   handle(call) {
     const { acks, transactionalId, topicData } = call.request;
-    if (transactionalId === null && topicData.some(hasTransactionalBatch))
-      throw new KafkaError("TRANSACTIONAL_ID_AUTHORIZATION_FAILED");
+    checkTransactionalBatches(transactionalId, topicData);
     const unpacking = { leftBytes: call.broker.config.maxDecompressedRequestBytes };
+    const unadmitted: Candidate[] = [];
     let unanswered = 1;
+    const write = (candidate: Candidate): void => {
+      const { partition, answer } = candidate;
+      if (!append(call, candidate) || acks === 0) return;
+      unanswered++;
+      partition.onceDurable(partition.logEndOffset, (error) => {
+        if (error !== null) Object.assign(answer, failure(answer.index, error.code));
+        if (--unanswered === 0) finish();
+      });
+    };
     const responses = topicData.map((topic) => ({
       name: topic.name,
       topicId: topic.topicId,
       partitionResponses: topic.partitionData.map((data) => {
         const answer = failure(data.index, 0);
-        const partition = append(call, topic, data, unpacking, answer);
-        data.records = null; // it is in the log
-        if (partition === null || acks === 0) return answer;
-        unanswered++;
-        partition.onceDurable(partition.logEndOffset, (error) => {
-          if (error !== null) Object.assign(answer, failure(data.index, error.code));
-          if (--unanswered === 0) finish();
-        });
+        const candidate = validate(call, topic, data, unpacking, answer);
+        data.records = null; // it is in the log, or waits to be
+        if (candidate !== null && needsAdmission(call, candidate)) unadmitted.push(candidate);
+        else if (candidate !== null) write(candidate);
         return answer;
       }),
     }));
     const finish = (): void => (acks === 0 ? finishUnacknowledged(call, responses) : reply(call, responses));
-    call.releaseRequest(); // the log has what it needs
-    if (--unanswered === 0) finish();
+    const end = (): void => {
+      call.releaseRequest(); // the log has what it needs
+      if (--unanswered === 0) finish();
+    };
+    if (unadmitted.length === 0) end();
+    else admit(call, unadmitted, write, end);
   },
   onError(error, call) {
     return {
@@ -82,39 +95,123 @@ export const produce = handler<typeof Produce>({
   },
 });
 
-const hasTransactionalBatch = ({ partitionData }: TopicData): boolean =>
-  partitionData.some(
-    ({ records: r }) => r !== null && r.length >= BATCH_HEADER_BYTES && magic(r, 0) === MAGIC && isTransactional(r, 0),
-  );
+/** A batch that may be appended. */
+interface Candidate {
+  readonly partition: Partition;
+  readonly batch: ValidBatch;
+  readonly answer: PartitionAnswer;
+}
 
-/** Appends one partition's batch; writes what came of it into `answer`. Null if nothing was appended. */
-function append(
+const isTransactionalBatch = (r: Buffer | null): r is Buffer =>
+  r !== null && r.length >= BATCH_HEADER_BYTES && magic(r, 0) === MAGIC && isTransactional(r, 0);
+
+/** KafkaApis.handleProduceRequest, ReplicaManager.handleProduceAppend: they need an id, and are one producer's. */
+function checkTransactionalBatches(transactionalId: string | null, topicData: readonly TopicData[]): void {
+  let producer: string | null = null;
+  for (const { partitionData } of topicData) {
+    for (const { records } of partitionData) {
+      if (!isTransactionalBatch(records)) continue;
+      if (transactionalId === null) throw new KafkaError("TRANSACTIONAL_ID_AUTHORIZATION_FAILED");
+      const each = `${producerId(records, 0)} ${producerEpoch(records, 0)}`;
+      if (producer !== null && producer !== each)
+        throw new KafkaError("INVALID_PRODUCER_ID_MAPPING", "Transactional records contained more than one producer ID");
+      producer = each;
+    }
+  }
+}
+
+/** Null if the batch may not be appended: what is wrong stands in `answer`. */
+function validate(
   call: ProduceCall,
   topic: TopicData,
   data: PartitionData,
   unpacking: { leftBytes: number },
   answer: PartitionAnswer,
-): Partition | null {
-  const { broker } = call;
+): Candidate | null {
   const partition = findPartition(call, topic, data.index);
   if (partition instanceof KafkaError) {
     answer.errorCode = partition.code;
     return null;
   }
   try {
-    const batch = validateClientBatch(data.records, broker.batchRules(partition, call.version, unpacking));
-    if (batch.isTransactional) throw new KafkaError("INVALID_PRODUCER_ID_MAPPING");
-    const appended = partition.append(batch);
-    answer.baseOffset = appended.baseOffset;
-    answer.logAppendTimeMs = appended.logAppendTimeMs;
-    answer.logStartOffset = appended.logStartOffset;
-    return partition;
+    const batch = validateClientBatch(data.records, call.broker.batchRules(partition, call.version, unpacking));
+    return { partition, batch, answer };
   } catch (error) {
     if (!(error instanceof KafkaError)) throw error;
     explain(call, answer, error, partition);
     return null;
   }
 }
+
+/** False if it was not appended: what is wrong stands in its answer. */
+function append(call: ProduceCall, { partition, batch, answer }: Candidate): boolean {
+  try {
+    const appended = partition.append(batch);
+    answer.baseOffset = appended.baseOffset;
+    answer.logAppendTimeMs = appended.logAppendTimeMs;
+    answer.logStartOffset = appended.logStartOffset;
+    return true;
+  } catch (error) {
+    if (!(error instanceof KafkaError)) throw error;
+    explain(call, answer, error, partition);
+    return false;
+  }
+}
+
+/** Once a partition holds records of a transaction, the coordinator knows of it: then it need not be asked. Source: UnifiedLog.maybeStartTransactionVerification. */
+function needsAdmission({ broker }: ProduceCall, { partition, batch }: Candidate): boolean {
+  if (!batch.isTransactional) return false;
+  const isOpen = partition.log.producers.hasOpenTransaction(batch.producerId, batch.producerEpoch);
+  return !isOpen || broker.admissions.isWaiting(partition, batch.producerId);
+}
+
+/** Has the coordinator add the partitions to the transaction, or verify that they are in it; what may be written is written. */
+function admit(
+  call: ProduceCall,
+  candidates: readonly Candidate[],
+  write: (candidate: Candidate) => void,
+  end: () => void,
+): void {
+  const { broker, request, version } = call;
+  const transactionalId = request.transactionalId!;
+  const { producerId: id, producerEpoch: epoch } = candidates[0]!.batch;
+  const adds = version >= ADDS_SINCE;
+  const partitions = new Map<string, Set<number>>();
+  for (const { partition } of candidates) {
+    partitions.set(partition.topic, (partitions.get(partition.topic) ?? new Set()).add(partition.index));
+    broker.admissions.enter(partition, id);
+  }
+  broker.transactions.admit({ transactionalId, producerId: id, epoch, partitions, adds }, (error) => {
+    for (const candidate of candidates) {
+      const { partition, answer, batch } = candidate;
+      broker.admissions.leave(partition, id);
+      const isIn = error === null && broker.transactions.includes(transactionalId, id, epoch, partition.topic, partition.index);
+      const isUnknown = adds && isIn && batch.baseSequence !== 0 && partition.log.producers.entry(id) === undefined;
+      if (call.connection.closed) refuse(answer, "NETWORK_EXCEPTION", version);
+      else if (!isIn) refuse(answer, error ?? (adds ? "INVALID_TXN_STATE" : "TRANSACTION_ABORTABLE"), version);
+      else if (isUnknown) refuse(answer, "OUT_OF_ORDER_SEQUENCE_NUMBER", version);
+      else write(candidate);
+    }
+    end();
+  });
+}
+
+/** ReplicaManager.handleProduceAppend: errors of the coordinator as ones after which producers come again. */
+function refuse(answer: PartitionAnswer, error: ErrorName, version: number): void {
+  const told = admissionError(error, version >= ABORTABLE_SINCE);
+  const comesAgain = RETRIED.has(told) || (told === "CONCURRENT_TRANSACTIONS" && version < ADDS_SINCE);
+  answer.errorCode = ErrorCode[comesAgain ? "NOT_ENOUGH_REPLICAS" : told];
+  if (comesAgain)
+    answer.errorMessage = `Unable to verify the partition has been added to the transaction. Underlying error: ${told}`;
+  else if (told === "INVALID_TXN_STATE") answer.errorMessage = "Partition was not added to the transaction";
+}
+
+const RETRIED: ReadonlySet<ErrorName> = new Set<ErrorName>([
+  "NETWORK_EXCEPTION",
+  "COORDINATOR_LOAD_IN_PROGRESS",
+  "COORDINATOR_NOT_AVAILABLE",
+  "NOT_COORDINATOR",
+]);
 
 function findPartition(call: ProduceCall, topic: TopicData, index: number): Partition | KafkaError {
   const { broker, version } = call;

@@ -1,6 +1,6 @@
 /**
- * OffsetFetch: one group (up to v7) or several (from v8), by topic name or (from v10) by topic id. Require-stable means nothing
- * as long as there are no transactions: an answer only ever holds what is durable.
+ * OffsetFetch: one group (up to v7) or several (from v8), by topic name or (from v10) by topic id. An answer only ever holds what is
+ * durable; require-stable (KIP-447) keeps back what a transaction that is open may change.
  */
 
 import type { ReplyTo } from "../broker/group-coordinator.ts";
@@ -54,10 +54,13 @@ function askedGroups(call: FetchCall): AskedGroup[] {
 
 function fetchGroup(call: FetchCall, asked: AskedGroup, done: (answer: GroupAnswer) => void): void {
   const { topics, unknown } = resolve(call, asked.topics);
-  call.broker.groups.ask<"fetch">({ kind: "fetch", groupId: asked.groupId, topics }, (outcome) => {
-    if (outcome instanceof KafkaError) done(refused(asked, toldAs(outcome)));
-    else done({ groupId: asked.groupId, topics: [...outcome.topics.flatMap((topic) => answered(call, topic)), ...unknown] });
-  });
+  call.broker.groups.ask<"fetch">(
+    { kind: "fetch", groupId: asked.groupId, topics, requireStable: call.request.requireStable },
+    (outcome) => {
+      if (outcome instanceof KafkaError) done(refused(asked, toldAs(outcome)));
+      else done({ groupId: asked.groupId, topics: [...outcome.topics.flatMap((topic) => answered(call, topic)), ...unknown] });
+    },
+  );
 }
 
 /** Consumers before 3.9 do not know that a coordinator may not be available. Source: GroupCoordinatorService.handleOffsetFetchException. */
@@ -82,12 +85,12 @@ function answered(call: FetchCall, found: ReplyTo<"fetch">["topics"][number]): T
   const isUnnamed = call.version >= IDS_SINCE && found.topicId === ZERO_UUID;
   const topicId = isUnnamed ? call.broker.image.topicByName(found.topic)?.id : found.topicId;
   if (topicId === undefined) return [];
-  const partitions = found.partitions.map(({ partition, offset, leaderEpoch, metadata }) => ({
+  const partitions = found.partitions.map(({ partition, offset, leaderEpoch, metadata, errorCode }) => ({
     partitionIndex: partition,
     committedOffset: offset,
     committedLeaderEpoch: leaderEpoch,
     metadata,
-    errorCode: ErrorCode.NONE,
+    errorCode,
   }));
   return [{ name: found.topic, topicId, partitions }];
 }

@@ -1,6 +1,6 @@
 /**
- * FindCoordinator: every group's coordinator is this broker; the first question makes __consumer_offsets. The coordinators of
- * transactions and share groups come with them. Until then they are refused with errors that clients do not retry.
+ * FindCoordinator: the coordinator of every group and every transactional id is this broker; the first question makes the topic that holds
+ * their state. Share groups come later, and are refused with an error that clients do not retry.
  */
 import { type ErrorName, KafkaError } from "../protocol/errors.ts";
 import { FindCoordinator } from "../protocol/messages/10-find-coordinator.ts";
@@ -47,9 +47,8 @@ interface Found {
 async function find(call: FindCoordinatorCall, key: string): Promise<Found> {
   try {
     const { keyType } = call.request;
-    // What Java and librdkafka both take as final for a transactional producer.
-    if (keyType === TRANSACTION) throw new KafkaError("TRANSACTIONAL_ID_AUTHORIZATION_FAILED", "transactions are not served yet");
-    if (keyType !== GROUP) throw new KafkaError("INVALID_REQUEST", `coordinators of type ${keyType} are not served`);
+    if (keyType !== GROUP && keyType !== TRANSACTION)
+      throw new KafkaError("INVALID_REQUEST", `coordinators of type ${keyType} are not served`);
     if (!(await isHere(call, key))) throw new KafkaError("COORDINATOR_NOT_AVAILABLE", "");
     return { nodeId: call.broker.nodeId, ...call.broker.endpoint(call.connection), errorCode: 0, errorMessage: "" };
   } catch (error) {
@@ -58,14 +57,15 @@ async function find(call: FindCoordinatorCall, key: string): Promise<Found> {
   }
 }
 
-/** Whatever keeps __consumer_offsets from being made, the client is to ask again. */
-async function isHere(call: FindCoordinatorCall, groupId: string): Promise<boolean> {
+/** Whatever keeps the internal topic from being made, the client is to ask again. */
+async function isHere(call: FindCoordinatorCall, key: string): Promise<boolean> {
+  const { groups, transactions } = call.broker;
   try {
-    return await call.broker.groups.coordinates(groupId);
+    return await (call.request.keyType === GROUP ? groups : transactions).coordinates(key);
   } catch (error) {
     if (!(error instanceof KafkaError)) throw error;
     const name: ErrorName = error.error;
-    call.broker.logger.warn("__consumer_offsets could not be made", { error: name, reason: error.message });
+    call.broker.logger.warn("an internal topic could not be made", { error: name, reason: error.message });
     return false;
   }
 }

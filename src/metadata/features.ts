@@ -16,8 +16,12 @@ export interface Feature {
 /** Clients tell by it which Kafka they talk to. Our own metadata does not depend on it. */
 export const METADATA_VERSION = "metadata.version";
 
+/** Clients speak KIP-890 from level 2 on, and the coordinator fences by its rules. */
+export const TRANSACTION_VERSION = "transaction.version";
+
 export const FEATURES: readonly Feature[] = [
   { name: METADATA_VERSION, min: 7, max: 33 }, // Kafka 4.4: 3.3-IV3 to 4.4-IV2
+  { name: TRANSACTION_VERSION, min: 0, max: 2 },
 ];
 
 /** FeatureUpdate.UpgradeType. */

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { KafkaError } from "../../src/protocol/errors.ts";
 import { Produce } from "../../src/protocol/messages/00-produce.ts";
+import { FindCoordinator } from "../../src/protocol/messages/10-find-coordinator.ts";
 import { InitProducerId } from "../../src/protocol/messages/22-init-producer-id.ts";
 import { type RequestInput, ZERO_UUID } from "../../src/protocol/schema.ts";
 import { buildBatch } from "../../src/record/records.ts";
@@ -256,7 +257,7 @@ describe("odd produce requests", () => {
   });
 });
 
-describe("transactions, which are not served yet", () => {
+describe("transactions", () => {
   const request = (batch: Buffer, transactionalId: string | null) => ({ ...produceRequest(0, batch), transactionalId });
 
   test("a transactional batch without a transactional id fails the whole request", async () => {
@@ -276,8 +277,11 @@ describe("transactions, which are not served yet", () => {
 
   test("one of a transactional id that is not known is INVALID_PRODUCER_ID_MAPPING", async () => {
     const world = await worldWithTopic();
-    const batch = sequenced(world, 0, { isTransactional: true });
-    expect(resultOf(await ask(world, request(batch, "tx")))).toMatchObject(refused(49));
+    const batch = () => sequenced(world, 0, { isTransactional: true });
+    // Without __transaction_state nobody knows: the producer is to come again.
+    expect(resultOf(await ask(world, request(batch(), "tx")))).toMatchObject({ errorCode: 19, baseOffset: -1 });
+    await world.ask(FindCoordinator, { key: "", keyType: 1, coordinatorKeys: ["tx"] });
+    expect(resultOf(await ask(world, request(batch(), "tx")))).toMatchObject(refused(49));
     expect(await readAll(world, 0)).toEqual([]);
   });
 
@@ -313,6 +317,8 @@ describe("InitProducerId", () => {
     expect(await init(world, { producerEpoch: 3 }, 5)).toMatchObject(refusedAs(42));
     expect(await init(world, { transactionalId: "", producerId: 3 }, 5)).toMatchObject(refusedAs(42));
     expect(await init(world, { transactionalId: "" }, 0)).toMatchObject(refusedAs(42));
-    expect(await init(world, { transactionalId: "tx" }, 5)).toMatchObject(refusedAs(53));
+    expect(await init(world, { transactionalId: "tx", transactionTimeoutMs: 0 }, 5)).toMatchObject(refusedAs(50));
+    expect(await init(world, { transactionalId: "tx", transactionTimeoutMs: 900_001 }, 5)).toMatchObject(refusedAs(50));
+    expect(await init(world, { transactionalId: "tx" }, 5)).toMatchObject(refusedAs(16)); // it asked nobody for the coordinator
   });
 });

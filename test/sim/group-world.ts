@@ -185,12 +185,13 @@ export class GroupWorld {
 
   private tick(): void {
     const effects = this.shard.tick(this.nowMs);
-    for (const record of effects.records) if (record.value === null) this.checkExpiry(record);
+    for (const record of effects.records)
+      if (record.kind !== "transaction-end" && record.value === null) this.checkExpiry(record);
     this.take(effects);
   }
 
   /** Nothing goes by itself before its time: told from the log, but for a group whose becoming empty could not be written. */
-  private checkExpiry(record: GroupRecord): void {
+  private checkExpiry(record: Exclude<GroupRecord, { kind: "transaction-end" }>): void {
     const { groupId } = record;
     const newest = this.log.findLast((each) => each.kind === "group" && each.groupId === groupId);
     const group = newest?.kind === "group" ? newest.value : null;
