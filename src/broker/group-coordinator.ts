@@ -9,19 +9,22 @@ import type {
   OneGroupCommand,
   TopicsDeletedCommand,
 } from "../group/commands.ts";
+import { rangeAssignor } from "../group/consumer/range-assignor.ts";
+import { uniformAssignor } from "../group/consumer/uniform-assignor.ts";
 import type { GroupRecord } from "../group/durable.ts";
 import { GroupMemory } from "../group/memory.ts";
 import { decodeGroupRecord, encodeGroupRecord, producerOfGroupRecord } from "../group/records.ts";
 import { GroupShard } from "../group/shard.ts";
-import type { GroupConfig } from "../group/turn.ts";
+import type { ConsumerGroupConfig, GroupConfig } from "../group/turn.ts";
 import type { Clock } from "../io/clock.ts";
 import type { Deadlines } from "../io/deadlines.ts";
 import type { Random } from "../io/random.ts";
 import type { TransactionMarker } from "../log/producer-state.ts";
-import type { MetadataImage, TopicImage } from "../metadata/image.ts";
+import type { TopicImage } from "../metadata/image.ts";
 import { GROUP_METADATA_TOPIC } from "../metadata/topic-name.ts";
 import { KafkaError } from "../protocol/errors.ts";
 import { type Answer, CoordinatorHost, type HostedPartition, type RecordCodec, type Unaddressed } from "./coordinator-host.ts";
+import { type SeenImage, SeenTopics } from "./seen-topics.ts";
 
 /** The part of the broker that it needs. */
 export interface GroupSurroundings {
@@ -30,7 +33,7 @@ export interface GroupSurroundings {
   readonly deadlines: Deadlines;
   readonly random: Random;
   readonly logger: Logger;
-  readonly image: Pick<MetadataImage, "topicByName">;
+  readonly image: SeenImage;
   readonly topics: { ensureInternal(name: string): Promise<TopicImage> };
   partition(topic: string, index: number): HostedPartition | undefined;
   topicConfig(topicId: string): { readonly maxMessageBytes: number; readonly segmentBytes: number };
@@ -60,6 +63,7 @@ export class GroupCoordinator {
   private readonly broker: GroupSurroundings;
   private readonly hosts = new Map<number, Host>();
   private readonly memory: GroupMemory;
+  private readonly seenTopics: SeenTopics;
   private closed = false;
   /** `begin` resolves it. */
   private readonly begun: Promise<void>;
@@ -70,6 +74,7 @@ export class GroupCoordinator {
   constructor(broker: GroupSurroundings) {
     this.broker = broker;
     this.memory = new GroupMemory(broker.config.groupMaxMemoryBytes);
+    this.seenTopics = new SeenTopics(broker.image);
     this.begun = new Promise((resolve) => {
       this.begin = resolve;
     });
@@ -223,7 +228,7 @@ export class GroupCoordinator {
       clock,
       deadlines,
       logger,
-      create: () => new GroupShard(groupConfig(config), this.memory, logger),
+      create: () => new GroupShard(groupConfig(config), this.memory, logger, this.seenTopics),
       maxBatchBytes() {
         const { maxMessageBytes, segmentBytes } = broker.topicConfig(topicId);
         return Math.min(maxMessageBytes, segmentBytes);
@@ -260,8 +265,25 @@ function groupConfig(config: ServerConfig): GroupConfig {
     },
     offsetsRetentionMs: config.offsetsRetentionMinutes * 60_000,
     offsetsRetentionCheckIntervalMs: config.offsetsRetentionCheckIntervalMs,
+    consumer: consumerGroupConfig(config),
   };
 }
+
+function consumerGroupConfig(config: ServerConfig): ConsumerGroupConfig {
+  const times = {
+    sessionTimeoutMs: config.groupConsumerSessionTimeoutMs,
+    heartbeatIntervalMs: config.groupConsumerHeartbeatIntervalMs,
+    assignmentIntervalMs: config.groupConsumerAssignmentIntervalMs,
+  };
+  return {
+    timesOf: () => times,
+    maxSize: config.groupConsumerMaxSize,
+    assignors: config.groupConsumerAssignors.map((name) => ASSIGNORS[name]),
+    regexRefreshIntervalMs: config.groupConsumerRegexRefreshIntervalMs,
+  };
+}
+
+const ASSIGNORS = { uniform: uniformAssignor, range: rangeAssignor } as const;
 
 /** Which partition of __consumer_offsets a group belongs to. Source: GroupCoordinatorService.partitionFor, Utils.abs. */
 export function partitionOf(groupId: string, partitionCount: number): number {

@@ -203,7 +203,7 @@ describe("a topic", () => {
 
   test("of groups must hold what the coordinator can load", async () => {
     const [group, offset] = ["0002000167", "0001000167000174 00000000"].map((hex) => Buffer.from(hex.replaceAll(" ", ""), "hex"));
-    const newer = Buffer.from("00030001", "hex"); // a consumer group's record: passed over
+    const newer = Buffer.from("000b0001", "hex"); // a share group's record: passed over
     const value = Buffer.from("0003000000000000002a ffffffff 0000 0000000000000001".replaceAll(" ", ""), "hex");
     const fine = { records: [offset!, newer].map((key) => ({ key, value, timestampMs: 1 })), baseOffset: 0, leaderEpoch: 0 };
     const world = new ImportWorld(1);

@@ -19,6 +19,11 @@ describe("integers", () => {
     expect(reader("02").bool()).toBe(true);
   });
 
+  test("bits64 are all of them", () => {
+    expect(reader("fffffffffffffffe").bits64()).toBe(-2n);
+    expect(reader("7fffffffffffffff").bits64()).toBe(2n ** 63n - 1n);
+  });
+
   test("float64 is IEEE 754", () => {
     expect(reader("3ff8000000000000").float64()).toBe(1.5);
     expect(reader("7ff0000000000000").float64()).toBe(Number.POSITIVE_INFINITY);
@@ -115,6 +120,7 @@ describe("bounds", () => {
     ["int32", 4, (r) => r.int32()],
     ["uint32", 4, (r) => r.uint32()],
     ["int64", 8, (r) => r.int64()],
+    ["bits64", 8, (r) => r.bits64()],
     ["float64", 8, (r) => r.float64()],
     ["uuid", 16, (r) => r.uuid()],
     ["utf8", 5, (r) => r.utf8(5)],

@@ -103,6 +103,14 @@ export class Reader {
     return this.wideInt64(high, low);
   }
 
+  /** All 64 bits, signed: for numbers that are not counted with, such as hashes. */
+  bits64(): bigint {
+    const at = this.at;
+    if (at + 8 > this.limit) throw this.short(8);
+    this.at = at + 8;
+    return this.view.getBigInt64(at);
+  }
+
   float64(): number {
     const at = this.at;
     if (at + 8 > this.limit) throw this.short(8);

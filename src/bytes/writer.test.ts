@@ -18,6 +18,7 @@ describe("fields", () => {
     ["001fffffffffffffffe0000000000001", (w) => [w.int64(9007199254740991), w.int64(-9007199254740991)]],
     ["0020000000000000ffe0000000000000", (w) => [w.int64(9007199254740992), w.int64(-9007199254740992)]],
     ["7fffffffffffffff8000000000000000", (w) => [w.int64(LONG_MAX), w.int64(LONG_MIN)]],
+    ["fffffffffffffffe7fffffffffffffff", (w) => [w.bits64(-2n), w.bits64(2n ** 63n - 1n)]],
     ["3ff8000000000000", (w) => w.float64(1.5)],
     ["00000000000000000000000000000001", (w) => w.uuid("AAAAAAAAAAAAAAAAAAAAAQ")],
     ["007f8001ac02ffffffff0f", (w) => [w.uvarint(0), w.uvarint(127), w.uvarint(128), w.uvarint(300), w.uvarint(4294967295)]],

@@ -100,6 +100,12 @@ export class Writer {
     this.at += 8;
   }
 
+  bits64(value: bigint): void {
+    if (this.at + 8 > this.scratch.length) this.grow(8);
+    this.view.setBigInt64(this.at, value);
+    this.at += 8;
+  }
+
   float64(value: number): void {
     if (this.at + 8 > this.scratch.length) this.grow(8);
     this.view.setFloat64(this.at, value);

@@ -119,6 +119,22 @@ export function oneOf<const W extends string>(...words: readonly W[]): Kind<W> {
   };
 }
 
+/** Some of a few words, each once, at least one; their order may matter. */
+export function someOf<const W extends string>(...words: readonly W[]): Kind<readonly W[]> {
+  const known = (list: readonly unknown[]): readonly W[] | undefined => {
+    const found = list.flatMap((each) => words.find((word) => word === each) ?? []);
+    return list.length > 0 && found.length === list.length && new Set(found).size === found.length ? found : undefined;
+  };
+  return {
+    placeholder: words.join(","),
+    allowed: `a list of some of ${words.map((word) => `"${word}"`).join(", ")}`,
+    parse: (text) => known(text.split(",").map((word) => word.trim())),
+    fromToml: (value) => (Array.isArray(value) ? known(value) : undefined),
+    text: (value) => value.join(","),
+    toml: (value) => JSON.stringify(value),
+  };
+}
+
 /** A path of the file system, kept as it was written. */
 export const path: Kind<string> = {
   placeholder: "PATH",

@@ -19,6 +19,7 @@ import {
   path,
   reachableAddress,
   scaled,
+  someOf,
 } from "./option.ts";
 
 const KIB = 1024;
@@ -389,6 +390,104 @@ export const serverOptions = {
     1 * MIB,
     "How much a member may say about itself (its subscription, for every assignor) when it joins.",
   ),
+  groupRebalanceProtocols: option(
+    "group.rebalance_protocols",
+    someOf("classic", "consumer"),
+    ["classic", "consumer"],
+    "Which protocols members of groups may use: the classic one, which is always there, and the newer one of KIP-848 (consumers with group.protocol=consumer).",
+    ["group.coordinator.rebalance.protocols"],
+  ),
+  groupConsumerSessionTimeoutMs: option(
+    "group.consumer_session_timeout_ms",
+    milliseconds(1, INT_MAX),
+    45_000,
+    "In groups of the newer protocol the broker says how long a member may be silent before it is removed.",
+    ["group.consumer.session.timeout.ms"],
+  ),
+  groupConsumerMinSessionTimeoutMs: option(
+    "group.consumer_min_session_timeout_ms",
+    milliseconds(1, INT_MAX),
+    45_000,
+    "The shortest session timeout that a single group of the newer protocol can be given.",
+    ["group.consumer.min.session.timeout.ms"],
+  ),
+  groupConsumerMaxSessionTimeoutMs: option(
+    "group.consumer_max_session_timeout_ms",
+    milliseconds(1, INT_MAX),
+    60_000,
+    "The longest session timeout that a single group of the newer protocol can be given.",
+    ["group.consumer.max.session.timeout.ms"],
+  ),
+  groupConsumerHeartbeatIntervalMs: option(
+    "group.consumer_heartbeat_interval_ms",
+    milliseconds(1, INT_MAX),
+    5000,
+    "How often members of groups of the newer protocol are told to send heartbeats. A rebalance takes some of them.",
+    ["group.consumer.heartbeat.interval.ms"],
+  ),
+  groupConsumerMinHeartbeatIntervalMs: option(
+    "group.consumer_min_heartbeat_interval_ms",
+    milliseconds(1, INT_MAX),
+    5000,
+    "The shortest heartbeat interval that a single group of the newer protocol can be given.",
+    ["group.consumer.min.heartbeat.interval.ms"],
+  ),
+  groupConsumerMaxHeartbeatIntervalMs: option(
+    "group.consumer_max_heartbeat_interval_ms",
+    milliseconds(1, INT_MAX),
+    15_000,
+    "The longest heartbeat interval that a single group of the newer protocol can be given.",
+    ["group.consumer.max.heartbeat.interval.ms"],
+  ),
+  groupConsumerMaxSize: option(
+    "group.consumer_max_size",
+    integer(1, INT_MAX),
+    10_000,
+    "How many members a group of the newer protocol may have.",
+    ["group.consumer.max.size"],
+  ),
+  groupConsumerAssignors: option(
+    "group.consumer_assignors",
+    someOf("uniform", "range"),
+    ["uniform", "range"],
+    "What gives partitions to the members of groups of the newer protocol. The first is used where no member asks for another.",
+    ["group.consumer.assignors"],
+  ),
+  groupConsumerMigrationPolicy: option(
+    "group.consumer_migration_policy",
+    oneOf("disabled"),
+    "disabled",
+    "A group with members keeps its protocol; one without takes that of the first member to come. No other value is supported yet.",
+    ["group.consumer.migration.policy"],
+  ),
+  groupConsumerAssignmentIntervalMs: option(
+    "group.consumer_assignment_interval_ms",
+    milliseconds(0, INT_MAX),
+    1000,
+    "The partitions of a group of the newer protocol are not given out anew before so much time has passed, so that members that come one after the other make one rebalance.",
+    ["group.consumer.assignment.interval.ms"],
+  ),
+  groupConsumerMinAssignmentIntervalMs: option(
+    "group.consumer_min_assignment_interval_ms",
+    milliseconds(0, INT_MAX),
+    0,
+    "The shortest assignment interval that a single group can be given.",
+    ["group.consumer.min.assignment.interval.ms"],
+  ),
+  groupConsumerMaxAssignmentIntervalMs: option(
+    "group.consumer_max_assignment_interval_ms",
+    milliseconds(0, INT_MAX),
+    15_000,
+    "The longest assignment interval that a single group can be given.",
+    ["group.consumer.max.assignment.interval.ms"],
+  ),
+  groupConsumerRegexRefreshIntervalMs: option(
+    "group.consumer_regex_refresh_interval_ms",
+    milliseconds(10_000, INT_MAX),
+    600_000,
+    "How often at least the topics are looked for that a pattern stands for. New topics are found within seconds in any case.",
+    ["group.consumer.regex.refresh.interval.ms"],
+  ),
 
   // [transaction]
   transactionStateNumPartitions: option(
@@ -502,6 +601,24 @@ export const serverRules: readonly { fields: readonly ServerField[]; broken(conf
     fields: ["groupMinSessionTimeoutMs", "groupMaxSessionTimeoutMs"],
     broken: (c) =>
       c.groupMinSessionTimeoutMs > c.groupMaxSessionTimeoutMs ? "must not be above group.max_session_timeout_ms" : null,
+  },
+  {
+    fields: ["groupRebalanceProtocols"],
+    broken: (c) => (c.groupRebalanceProtocols.includes("classic") ? null : 'must have "classic"'),
+  },
+  ...(["SessionTimeout", "HeartbeatInterval", "AssignmentInterval"] as const).map((time) => {
+    const [value, min, max] = [`groupConsumer${time}Ms`, `groupConsumerMin${time}Ms`, `groupConsumerMax${time}Ms`] as const;
+    const fields: ServerField[] = [value, min, max];
+    const broken = (c: ServerConfig): string | null =>
+      c[min] <= c[value] && c[value] <= c[max] ? null : "must lie between the shortest and the longest that a group can be given";
+    return { fields, broken };
+  }),
+  {
+    fields: ["groupConsumerHeartbeatIntervalMs", "groupConsumerSessionTimeoutMs"],
+    broken: (c) =>
+      c.groupConsumerHeartbeatIntervalMs < c.groupConsumerSessionTimeoutMs
+        ? null
+        : "must be below group.consumer_session_timeout_ms",
   },
   {
     fields: ["messageMaxBytes", "socketRequestMaxBytes"],

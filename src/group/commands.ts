@@ -1,4 +1,5 @@
 /** What a shard is asked, and what it answers: the requests of the group APIs without their versions. Bytes in a command stay the caller's. */
+import type { ConsumerCommand, ConsumerReply } from "./consumer/consumer-commands.ts";
 
 /** Names a parked caller. The host gives it out; the answer may come in a later step. */
 export type Ticket = number;
@@ -86,7 +87,7 @@ export interface CommitCommand {
   readonly instanceId: string | null;
   /** How long to keep the offsets, -1 for the broker's own rule (v2 to v4 could say). */
   readonly retentionMs: number;
-  /** Since v9 an unknown group is answered with GROUP_ID_NOT_FOUND, before with ILLEGAL_GENERATION. */
+  /** v9+: members of groups of the consumer protocol may commit; an unknown group is GROUP_ID_NOT_FOUND, before it was ILLEGAL_GENERATION. */
   readonly knowsGroupIdNotFound: boolean;
   readonly items: readonly CommitItem[];
 }
@@ -111,6 +112,9 @@ export interface FetchCommand {
   readonly kind: "fetch";
   readonly ticket: Ticket;
   readonly groupId: string;
+  /** Of a group of the consumer protocol the member that asks (v9+); null and -1: nobody in particular. */
+  readonly memberId: string | null;
+  readonly memberEpoch: number;
   /** Null asks for all that the group has. A topic id of zeros matches any. */
   readonly topics: readonly { readonly topic: string; readonly topicId: string; readonly partitions: readonly number[] }[] | null;
   /** KIP-447: what a transaction that is open may change is answered with UNSTABLE_OFFSET_COMMIT. */
@@ -163,7 +167,8 @@ export type OneGroupCommand =
   | FetchCommand
   | DescribeCommand
   | DeleteCommand
-  | DeleteOffsetsCommand;
+  | DeleteOffsetsCommand
+  | ConsumerCommand;
 /** What concerns all groups of a shard. */
 export type AllGroupsCommand = ListCommand | TopicsDeletedCommand;
 export type GroupCommand = OneGroupCommand | AllGroupsCommand;
@@ -234,6 +239,8 @@ export interface FetchedPartition {
 export interface FetchReply {
   readonly kind: "fetch";
   readonly ticket: Ticket;
+  /** Of the whole request; then there are no topics. */
+  readonly errorCode: number;
   readonly topics: readonly {
     readonly topic: string;
     readonly topicId: string;
@@ -308,4 +315,5 @@ export type GroupReply =
   | DeleteReply
   | DeleteOffsetsReply
   | ListReply
-  | TopicsDeletedReply;
+  | TopicsDeletedReply
+  | ConsumerReply;

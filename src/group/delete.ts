@@ -3,14 +3,14 @@
  * Source: GroupCoordinatorShard.deleteGroups, OffsetMetadataManager.deleteOffsets, onTopicsDeleted.
  */
 import { ErrorCode } from "../protocol/errors.ts";
+import { type AnyGroup, isSubscribed, tombstonesOf } from "./any-group.ts";
 import type { DeleteCommand, DeleteOffsetsCommand, TopicsDeletedCommand } from "./commands.ts";
-import type { Group } from "./group.ts";
 import { ANY_TOPIC_ID, type Offsets } from "./offsets.ts";
-import { CONSUMER_PROTOCOL_TYPE, isSubscribed } from "./subscription.ts";
+import { CONSUMER_PROTOCOL_TYPE } from "./subscription.ts";
 import type { Turn } from "./turn.ts";
 
 /** DeleteGroups, for one group: nobody may be in it. Its offsets go first, so that a crash leaves a group that can be deleted again. */
-export function deleteGroup(turn: Turn, group: Group | undefined, offsets: Offsets, { ticket }: DeleteCommand): void {
+export function deleteGroup(turn: Turn, group: AnyGroup | undefined, offsets: Offsets, { ticket }: DeleteCommand): void {
   const errorCode =
     group === undefined ? ErrorCode.GROUP_ID_NOT_FOUND : group.state === "Empty" ? ErrorCode.NONE : ErrorCode.NON_EMPTY_GROUP;
   if (group !== undefined && errorCode === ErrorCode.NONE) {
@@ -20,13 +20,13 @@ export function deleteGroup(turn: Turn, group: Group | undefined, offsets: Offse
     for (const { topic, partition } of offsets.pending.places(group.id))
       if (offsets.get(group.id, topic, partition) === undefined) forgetOffset(turn, group.id, topic, partition);
     turn.logger.info("group deleted", { group: group.id, offsets: turn.records.length });
-    turn.records.push({ kind: "group", groupId: group.id, value: null });
+    turn.records.push(...tombstonesOf(group));
   }
   turn.replies.push({ kind: "delete", ticket, errorCode });
 }
 
 /** OffsetDelete: a topic that the group still reads keeps its offsets. */
-export function deleteOffsets(turn: Turn, group: Group | undefined, offsets: Offsets, command: DeleteOffsetsCommand): void {
+export function deleteOffsets(turn: Turn, group: AnyGroup | undefined, offsets: Offsets, command: DeleteOffsetsCommand): void {
   const { ticket, groupId, topics } = command;
   const errorCode = deleteOffsetsError(group, groupId);
   const errorCodes: number[][] = [];
@@ -41,10 +41,10 @@ export function deleteOffsets(turn: Turn, group: Group | undefined, offsets: Off
 }
 
 /** Of groups that are not consumers nobody knows what they read. */
-function deleteOffsetsError(group: Group | undefined, groupId: string): number {
+function deleteOffsetsError(group: AnyGroup | undefined, groupId: string): number {
   if (groupId === "") return ErrorCode.INVALID_GROUP_ID;
   if (group === undefined) return ErrorCode.GROUP_ID_NOT_FOUND;
-  const isOpaque = group.protocolType !== CONSUMER_PROTOCOL_TYPE;
+  const isOpaque = group.type === "classic" && group.protocolType !== CONSUMER_PROTOCOL_TYPE;
   return group.state !== "Empty" && isOpaque ? ErrorCode.NON_EMPTY_GROUP : ErrorCode.NONE;
 }
 

@@ -1,20 +1,18 @@
 /** ListGroups and DescribeGroups: what is told of groups to those who are not in them. Source: GroupMetadataManager.listGroups, describeGroups. */
+import { type AnyGroup, protocolTypeOf } from "./any-group.ts";
 import type { DescribeCommand, DescribedGroup, ListCommand, ListedGroup } from "./commands.ts";
 import type { Group } from "./group.ts";
 import { NO_ASSIGNMENT } from "./member.ts";
 import type { Turn } from "./turn.ts";
 
-/** Kafka's Group.GroupType for groups of the protocol that JoinGroup speaks. */
-const CLASSIC = "classic";
-
-export function listGroups(turn: Turn, groups: Iterable<Group>, command: ListCommand): void {
+export function listGroups(turn: Turn, groups: Iterable<AnyGroup>, command: ListCommand): void {
   const states = new Set(command.states.map((state) => state.toLowerCase().trim()));
   const types = new Set(command.types.map((type) => type.toLowerCase()));
   const listed: ListedGroup[] = [];
   for (const group of groups) {
     if (states.size > 0 && !states.has(group.state.toLowerCase())) continue;
-    if (types.size > 0 && !types.has(CLASSIC)) continue;
-    listed.push({ groupId: group.id, protocolType: group.protocolType ?? "", state: group.state, type: CLASSIC });
+    if (types.size > 0 && !types.has(group.type)) continue;
+    listed.push({ groupId: group.id, protocolType: protocolTypeOf(group), state: group.state, type: group.type });
   }
   turn.replies.push({ kind: "list", ticket: command.ticket, groups: listed });
 }

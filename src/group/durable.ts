@@ -1,4 +1,5 @@
 /** What of a group survives a restart: the values of the records in __consumer_offsets, without their encoding (records.ts). */
+import type { ConsumerRecord } from "./consumer/durable.ts";
 
 /** One member as its generation was written down. */
 export interface MemberSnapshot {
@@ -45,6 +46,7 @@ export interface RecordProducer {
 
 /** One record; a null value removes what the key names. A producer's offsets count when its transaction is committed. */
 export type GroupRecord =
+  | ConsumerRecord
   | { readonly kind: "group"; readonly groupId: string; readonly value: GroupSnapshot | null }
   | {
       readonly kind: "offset";

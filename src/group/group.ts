@@ -23,6 +23,7 @@ const MAY_FOLLOW: Readonly<Record<GroupState, readonly GroupState[]>> = {
 };
 
 export class Group {
+  readonly type = "classic";
   readonly id: string;
   state: GroupState = "Empty";
   /** Wall clock of the last change of state; -1 unknown. */

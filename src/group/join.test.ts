@@ -413,5 +413,7 @@ test("what a group keeps does not hold on to the bytes of requests", () => {
   const { records } = s.shard.step({ kind: "sync", ticket: 2, groupId: "g", ...member, assignments }, 0);
   metadata.fill(0);
   assignment.fill(0);
-  expect(records.map(describeRecord)).toEqual(["group consumer gen=1 range leader=A-1 A-1(metadata)=assignment"]);
+  expect(records.map((record) => describeRecord(record, s.topics))).toEqual([
+    "group consumer gen=1 range leader=A-1 A-1(metadata)=assignment",
+  ]);
 });

@@ -1,6 +1,7 @@
 /** One member of a group: what it offered when it joined, what it was given, and its calls that wait. Source: ClassicGroupMember. */
 import type { Alarm } from "./alarms.ts";
 import type { Protocol, Ticket } from "./commands.ts";
+import type { ConsumerDue } from "./consumer/soft-state.ts";
 import type { MemberSnapshot } from "./durable.ts";
 import type { Group } from "./group.ts";
 import { textBytes } from "./memory.ts";
@@ -12,7 +13,8 @@ export type Due =
   | { readonly kind: "join"; readonly group: Group }
   | { readonly kind: "sync"; readonly group: Group }
   /** Of all groups of the shard. */
-  | { readonly kind: "expiry" };
+  | { readonly kind: "expiry" }
+  | ConsumerDue;
 
 export const NO_ASSIGNMENT = new Uint8Array(0);
 

@@ -3,9 +3,9 @@
  * GroupCoordinatorShard.cleanupGroupMetadata, OffsetMetadataManager.cleanupExpiredOffsets, ClassicGroup.offsetExpirationCondition (KIP-211).
  */
 import { Alarm } from "./alarms.ts";
+import { type AnyGroup, isIdle, isSubscribed, tombstonesOf } from "./any-group.ts";
 import { forgetOffset } from "./delete.ts";
 import type { CommittedOffset } from "./durable.ts";
-import type { Group } from "./group.ts";
 import type { Due } from "./member.ts";
 import type { Offsets } from "./offsets.ts";
 import { subscribedTopics } from "./subscription.ts";
@@ -19,18 +19,18 @@ const PAUSE_MS = 10;
 export class OffsetExpiry {
   private readonly alarm = new Alarm<Due>({ kind: "expiry" });
   /** The groups that this sweep has yet to see; null between sweeps. */
-  private ahead: Iterator<Group> | null = null;
+  private ahead: Iterator<AnyGroup> | null = null;
 
   /** To be called when there may be a first group, or none any more. */
-  arm(turn: Turn, groups: ReadonlyMap<string, Group>): void {
-    if (groups.size === 0) turn.alarms.clear(this.alarm);
+  arm(turn: Turn, groupCount: number): void {
+    if (groupCount === 0) turn.alarms.clear(this.alarm);
     else if (!this.alarm.isSet) turn.wake(this.alarm, turn.config.offsetsRetentionCheckIntervalMs);
   }
 
-  /** One stretch of a sweep. */
-  sweep(turn: Turn, groups: ReadonlyMap<string, Group>, offsets: Offsets): void {
+  /** One stretch of a sweep. `groups` goes on where it was when groups come and go meanwhile. */
+  sweep(turn: Turn, groups: () => Iterator<AnyGroup>, groupCount: number, offsets: Offsets): void {
     turn.canBeSplit = true;
-    this.ahead ??= groups.values();
+    this.ahead ??= groups();
     for (let seen = 0; seen < OFFSETS_AT_A_TIME; ) {
       const { value: group, done } = this.ahead.next();
       if (done) {
@@ -41,12 +41,12 @@ export class OffsetExpiry {
     }
     if (turn.records.length > 0) turn.logger.info("expired offsets and groups removed", { records: turn.records.length });
     if (this.ahead !== null) turn.wake(this.alarm, PAUSE_MS);
-    else this.arm(turn, groups);
+    else this.arm(turn, groupCount);
   }
 }
 
 /** Returns how many offsets it has looked at. */
-function sweepGroup(turn: Turn, group: Group, offsets: Offsets): number {
+function sweepGroup(turn: Turn, group: AnyGroup, offsets: Offsets): number {
   const expiry = expiryOf(group);
   let seen = 0;
   let kept = 0;
@@ -59,8 +59,7 @@ function sweepGroup(turn: Turn, group: Group, offsets: Offsets): number {
     }
   }
   // Who was given a member id is about to join.
-  if (kept === 0 && group.state === "Empty" && group.pending.size === 0 && !offsets.pending.hasGroup(group.id))
-    turn.records.push({ kind: "group", groupId: group.id, value: null });
+  if (kept === 0 && isIdle(group) && !offsets.pending.hasGroup(group.id)) turn.records.push(...tombstonesOf(group));
   return seen;
 }
 
@@ -71,8 +70,9 @@ interface Expiry {
 }
 
 /** Null: nothing of this group expires now. */
-function expiryOf(group: Group): Expiry | null {
+function expiryOf(group: AnyGroup): Expiry | null {
   const sinceCommit = (value: CommittedOffset): number => value.committedMs;
+  if (group.type === "consumer") return { unusedSinceMs: sinceCommit, isRead: (topic) => isSubscribed(group, topic) };
   // Clients that only keep offsets here: nobody knows when they were last there.
   if (group.protocolType === null) return { unusedSinceMs: sinceCommit, isRead: () => false };
   if (group.state === "Empty") {

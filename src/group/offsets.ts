@@ -1,6 +1,9 @@
 /** The offsets that groups have committed, and the requests that write and read them. Source: OffsetMetadataManager. */
 import { ErrorCode } from "../protocol/errors.ts";
+import type { AnyGroup } from "./any-group.ts";
 import type { CommitCommand, CommitItem, FetchCommand, FetchedPartition, FetchReply } from "./commands.ts";
+import type { ConsumerGroup } from "./consumer/consumer-group.ts";
+import { commitError as consumerCommitError, fetchError as consumerFetchError } from "./consumer/consumer-offsets.ts";
 import type { CommittedOffset } from "./durable.ts";
 import type { Group } from "./group.ts";
 import { GROUP_BYTES, type GroupMemory, OFFSET_BYTES, textBytes } from "./memory.ts";
@@ -94,22 +97,18 @@ const offsetBytes = (value: CommittedOffset | undefined): number =>
 const NO_TOPICS: ReadonlyMap<string, TopicOffsets> = new Map();
 
 /** OffsetCommit: all items that can be kept are written as one batch. */
-export function commit(turn: Turn, group: Group | undefined, offsets: Offsets, command: CommitCommand): void {
+export function commit(turn: Turn, group: AnyGroup | undefined, offsets: Offsets, command: CommitCommand): void {
   const { ticket, items } = command;
-  const errorCode = commitError(group, command);
+  const errorCode = group?.type === "consumer" ? commitErrorOfConsumer(turn, group, command) : commitError(group, command);
   if (errorCode !== null) {
     turn.replies.push({ kind: "commit", ticket, errorCodes: items.map(() => errorCode) });
     return;
   }
-  // A commit shows that a member lives.
-  const member = group?.member(command.memberId);
-  if (member !== undefined && group!.state !== "CompletingRebalance") startSession(turn, member);
+  if (group?.type === "classic") keepSession(turn, group, command.memberId);
   let added = group === undefined ? GROUP_BYTES : 0;
   const errorCodes = items.map((item) => {
     const { topic, partition } = item;
-    // Kafka measures characters too, whatever the option's name says.
-    if (item.metadata !== null && item.metadata.length > turn.config.offsetMetadataMaxBytes)
-      return ErrorCode.OFFSET_METADATA_TOO_LARGE;
+    if (isMetadataTooLarge(turn, item)) return ErrorCode.OFFSET_METADATA_TOO_LARGE;
     const value = committed(turn, command, item);
     added += offsetBytes(value) - offsetBytes(offsets.get(command.groupId, topic, partition));
     if (!turn.memory.hasRoomFor(added)) return ErrorCode.INVALID_COMMIT_OFFSET_SIZE;
@@ -117,6 +116,22 @@ export function commit(turn: Turn, group: Group | undefined, offsets: Offsets, c
     return ErrorCode.NONE;
   });
   turn.replies.push({ kind: "commit", ticket, errorCodes });
+}
+
+/** Kafka measures characters too, whatever the option's name says. */
+const isMetadataTooLarge = (turn: Turn, { metadata }: CommitItem): boolean =>
+  metadata !== null && metadata.length > turn.config.offsetMetadataMaxBytes;
+
+/** A commit shows that a member lives. */
+function keepSession(turn: Turn, group: Group, memberId: string): void {
+  const member = group.member(memberId);
+  if (member !== undefined && group.state !== "CompletingRebalance") startSession(turn, member);
+}
+
+function commitErrorOfConsumer(turn: Turn, group: ConsumerGroup, command: CommitCommand): number | null {
+  const items = command.items.filter((item) => !isMetadataTooLarge(turn, item));
+  const errorCode = consumerCommitError(group, command, items);
+  return errorCode === ErrorCode.NONE ? null : errorCode;
 }
 
 function committed(turn: Turn, command: CommitCommand, item: CommitItem): CommittedOffset {
@@ -143,13 +158,19 @@ function commitError(group: Group | undefined, command: CommitCommand): number |
 }
 
 /** OffsetFetch: what is not committed is answered with -1 and no error, an unknown group too. */
-export function fetchOffsets(turn: Turn, offsets: Offsets, command: FetchCommand): void {
-  const { ticket, groupId, topics, requireStable } = command;
+export function fetchOffsets(turn: Turn, group: AnyGroup | undefined, offsets: Offsets, command: FetchCommand): void {
+  const { ticket, groupId, topics, memberId, memberEpoch, requireStable } = command;
+  const errorCode = group?.type === "consumer" ? consumerFetchError(group, memberId, memberEpoch) : ErrorCode.NONE;
+  if (errorCode !== ErrorCode.NONE) {
+    turn.replies.push({ kind: "fetch", ticket, errorCode, topics: [] });
+    return;
+  }
   const isUnstable = (topic: string, partition: number): boolean =>
     requireStable && offsets.pending.has(groupId, topic, partition);
   turn.replies.push({
     kind: "fetch",
     ticket,
+    errorCode,
     topics: topics === null ? allOf(offsets, groupId, isUnstable) : someOf(offsets, groupId, topics, isUnstable),
   });
 }

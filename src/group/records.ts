@@ -6,6 +6,7 @@ import { Reader } from "../bytes/reader.ts";
 import { dataCodec } from "../protocol/compile.ts";
 import { GroupMetadataKey, GroupMetadataValue, OffsetCommitKey, OffsetCommitValue } from "../protocol/records/offsets.ts";
 import { decodeVersioned, encodeKey, encodeVersioned, versionOf } from "../protocol/versioned.ts";
+import { decodeConsumerRecord, encodeConsumerRecord } from "./consumer/consumer-records.ts";
 import type { CommittedOffset, GroupRecord, GroupSnapshot, RecordProducer } from "./durable.ts";
 
 /** Before Kafka 0.9 offsets had this type; key and value are alike. */
@@ -18,6 +19,7 @@ const OFFSET_COMMIT_WITH_EXPIRY_VERSION = 1;
 /** The record's key and value; a null value removes. Throws RangeError for text that no record can hold (32 KiB). */
 export function encodeGroupRecord(record: GroupRecord): { key: Uint8Array; value: Uint8Array | null } {
   if (record.kind === "transaction-end") throw new RangeError("the end of a transaction is a marker, not a record");
+  if (record.kind !== "group" && record.kind !== "offset") return encodeConsumerRecord(record);
   if (record.kind === "group") {
     const key = encodeKey(GroupMetadataKey, { group: record.groupId });
     return { key, value: record.value === null ? null : encodeSnapshot(record.value) };
@@ -28,7 +30,7 @@ export function encodeGroupRecord(record: GroupRecord): { key: Uint8Array; value
 }
 
 /**
- * Reads a record back; its bytes are its own. Null for a type that is not ours: Kafka's newer groups keep theirs in the same
+ * Reads a record back; its bytes are its own. Null for a type that is not ours: share and streams groups keep theirs in the same
  * topic. Throws MalformedError, also for versions newer than we know.
  */
 export function decodeGroupRecord(
@@ -41,7 +43,7 @@ export function decodeGroupRecord(
     const { group } = dataCodec(GroupMetadataKey, 0).decode(new Reader(key, 2));
     return { kind: "group", groupId: group, value: value === null ? null : decodeSnapshot(value) };
   }
-  if (type !== OffsetCommitKey.recordType && type !== LEGACY_OFFSET_COMMIT) return null;
+  if (type !== OffsetCommitKey.recordType && type !== LEGACY_OFFSET_COMMIT) return decodeConsumerRecord(key, value);
   const { group, topic, partition } = dataCodec(OffsetCommitKey, 0).decode(new Reader(key, 2));
   const record = { kind: "offset" as const, groupId: group, topic, partition };
   if (value === null) return { ...record, value };

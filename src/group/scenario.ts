@@ -15,7 +15,14 @@ import type {
   JoinCommand,
   LeaveCommand,
   TopicsDeletedCommand,
+  TransactionalCommitCommand,
 } from "./commands.ts";
+import { type Assignment, listed, NO_PARTITIONS } from "./consumer/assignment.ts";
+import type { ConsumerHeartbeatCommand, ConsumerHeartbeatReply } from "./consumer/consumer-commands.ts";
+import { describeConsumerRecord, describeConsumerReply } from "./consumer/consumer-lines-rig.ts";
+import { rangeAssignor } from "./consumer/range-assignor.ts";
+import { TopicsRig } from "./consumer/topics-rig.ts";
+import { uniformAssignor } from "./consumer/uniform-assignor.ts";
 import type { GroupRecord } from "./durable.ts";
 import { GroupMemory } from "./memory.ts";
 import { ANY_TOPIC_ID } from "./offsets.ts";
@@ -33,6 +40,12 @@ export const TEST_CONFIG: GroupConfig = {
   offsetMetadataMaxBytes: 4096,
   groupMaxMemberBytes: 1000,
   offsetsRetentionMs: 7 * 24 * 3_600_000,
+  consumer: {
+    timesOf: () => ({ sessionTimeoutMs: 45_000, heartbeatIntervalMs: 5000, assignmentIntervalMs: 1000 }),
+    maxSize: 100,
+    assignors: [uniformAssignor, rangeAssignor],
+    regexRefreshIntervalMs: 600_000,
+  },
   offsetsRetentionCheckIntervalMs: 600_000,
 };
 
@@ -42,7 +55,16 @@ type JoinOptions = Partial<Omit<JoinCommand, "protocols">> & { readonly protocol
 interface Client {
   memberId: string;
   generationId: number;
+  /** Of a member of a group of the consumer protocol, and what it was told to have. */
+  memberEpoch: number;
+  assignment: Assignment;
 }
+
+/** Subscriptions as "t u", partitions as "t=0,1 u=2"; "now": what the member was told last. */
+type BeatOptions = Partial<Omit<ConsumerHeartbeatCommand, "topicNames" | "owned">> & {
+  readonly topics?: string;
+  readonly owned?: string;
+};
 
 export class Scenario {
   readonly shard: GroupShard;
@@ -53,14 +75,17 @@ export class Scenario {
   appendsFail = false;
   nowMs = 0;
   groupId = "g";
+  /** What the cluster has; scenarios of the same cluster share it. */
+  readonly topics: TopicsRig;
   private readonly clients = new Map<string, Client>();
   private readonly callers = new Map<number, string>();
   private lines: string[] = [];
   private tickets = 0;
   private uuids = 0;
 
-  constructor(config: Partial<GroupConfig> = {}, log: readonly GroupRecord[] = []) {
-    this.shard = new GroupShard({ ...TEST_CONFIG, ...config }, this.memory, silentLogger);
+  constructor(config: Partial<GroupConfig> = {}, log: readonly GroupRecord[] = [], topics = new TopicsRig()) {
+    this.topics = topics;
+    this.shard = new GroupShard({ ...TEST_CONFIG, ...config }, this.memory, silentLogger, this.topics);
     this.shard.wallOffsetMs = WALL_AT_ZERO_MS;
     for (const record of log) {
       this.log.push(record);
@@ -71,7 +96,7 @@ export class Scenario {
 
   /** The same log after a restart; clients keep what they know. */
   restarted(config: Partial<GroupConfig> = {}): Scenario {
-    const after = new Scenario(config, this.log);
+    const after = new Scenario(config, this.log, this.topics);
     for (const [name, client] of this.clients) after.clients.set(name, { ...client });
     after.uuids = this.uuids;
     return after;
@@ -144,8 +169,21 @@ export class Scenario {
     return this.send(name, { ...command, items: items.map((each) => ({ ...item, ...each })), ...options });
   }
 
-  fetch(name: string, topics: FetchCommand["topics"] = null): this {
-    return this.send(name, { kind: "fetch", topics, requireStable: false });
+  /** TxnOffsetCommit of producer 1. */
+  commitInTransaction(name: string, items: Partial<CommitItem>[], options: Partial<TransactionalCommitCommand> = {}): this {
+    const item = { topic: "t", topicId: ANY_TOPIC_ID, partition: 0, offset: 0, leaderEpoch: -1, metadata: null };
+    const command = {
+      kind: "transactional-commit",
+      producerId: 1,
+      producerEpoch: 0,
+      instanceId: null,
+      knowsGroupIdNotFound: true,
+    } as const;
+    return this.send(name, { ...command, ...this.client(name), items: items.map((each) => ({ ...item, ...each })), ...options });
+  }
+
+  fetch(name: string, topics: FetchCommand["topics"] = null, options: Partial<FetchCommand> = {}): this {
+    return this.send(name, { kind: "fetch", memberId: null, memberEpoch: -1, topics, requireStable: false, ...options });
   }
 
   describe(): this {
@@ -168,9 +206,49 @@ export class Scenario {
     return this.send("admin", { kind: "topics-deleted", topics });
   }
 
+  /** Joins a group of the consumer protocol under its own name. */
+  joinConsumer(name: string, options: BeatOptions = {}): this {
+    const joining = { memberId: name, memberEpoch: 0, rebalanceTimeoutMs: 60_000, owned: "" };
+    return this.beat(name, { ...joining, ...(options.topicRegex === undefined ? { topics: "t" } : {}), ...options });
+  }
+
+  /** ConsumerGroupHeartbeat; what is not said is as before. */
+  beat(name: string, { topics, owned, ...options }: BeatOptions = {}): this {
+    const { memberId, memberEpoch, assignment } = this.client(name);
+    const unsaid = { instanceId: null, rackId: null, rebalanceTimeoutMs: -1, topicRegex: null, serverAssignor: null };
+    const client = { clientId: name, clientHost: "/127.0.0.1", uuid: `uuid-${++this.uuids}`, memberId, memberEpoch };
+    const has = owned === "now" ? listed(assignment) : owned === undefined ? null : this.partitions(owned);
+    const topicNames = topics === undefined ? null : topics.split(" ").filter((topic) => topic !== "");
+    return this.send(name, { kind: "consumer-heartbeat", ...unsaid, ...client, topicNames, owned: has, ...options });
+  }
+
+  describeConsumer(name: string): this {
+    return this.send(name, { kind: "consumer-describe" });
+  }
+
+  private partitions(text: string): { topicId: string; partitions: number[] }[] {
+    const parts = text.split(" ").filter((part) => part !== "");
+    return parts.map((part) => {
+      const [topic, partitions] = part.split("=");
+      return { topicId: this.topics.topicByName(topic!)!.id, partitions: partitions!.split(",").map(Number) };
+    });
+  }
+
+  private describeRecord(record: GroupRecord): string {
+    return describeRecord(record, this.topics);
+  }
+
+  private hearHeartbeat(name: string, reply: ConsumerHeartbeatReply): void {
+    if (reply.errorCode !== 0) return;
+    const client = this.client(name);
+    client.memberId = reply.memberId ?? client.memberId;
+    client.memberEpoch = reply.memberEpoch;
+    client.assignment = reply.assignment ?? client.assignment;
+  }
+
   /** What the client would say of itself. */
   client(name: string): Client {
-    const client = this.clients.get(name) ?? { memberId: "", generationId: -1 };
+    const client = this.clients.get(name) ?? { memberId: "", generationId: -1, memberEpoch: 0, assignment: NO_PARTITIONS };
     this.clients.set(name, client);
     return client;
   }
@@ -201,7 +279,7 @@ export class Scenario {
       return;
     }
     for (const record of effects.records) {
-      this.lines.push(`log ${describeRecord(record)}`);
+      this.lines.push(`log ${this.describeRecord(record)}`);
       this.log.push(record);
       this.shard.apply(record);
     }
@@ -212,7 +290,8 @@ export class Scenario {
     const name = this.callers.get(reply.ticket);
     if (name === undefined) throw new Error(`ticket ${reply.ticket} is answered twice`);
     this.callers.delete(reply.ticket);
-    this.lines.push(`${name} < ${describeReply(reply)}`);
+    this.lines.push(`${name} < ${describeReply(reply, this.topics)}`);
+    if (reply.kind === "consumer-heartbeat") this.hearHeartbeat(name, reply);
     if (reply.kind !== "join") return;
     if (reply.errorCode === 0 || errorName(reply.errorCode) === "MEMBER_ID_REQUIRED") this.client(name).memberId = reply.memberId;
     if (reply.errorCode === 0) this.client(name).generationId = reply.generationId;
@@ -226,20 +305,22 @@ export class Scenario {
 
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
 
-export function describeRecord(record: GroupRecord): string {
+export function describeRecord(record: GroupRecord, topics: TopicsRig): string {
   if (record.kind === "offset") {
     const { topic, partition, value, producer } = record;
     const of = producer === undefined ? "" : ` of producer ${producer.producerId}`;
     return `offset ${topic}-${partition} ${value === null ? "removed" : value.offset}${of}`;
   }
   if (record.kind === "transaction-end") return `${record.result} of producer ${record.producerId}`;
+  if (record.kind !== "group") return describeConsumerRecord(record, topics);
   if (record.value === null) return "group removed";
   const { generationId, protocolType, protocolName, leader, members } = record.value;
   const each = members.map((member) => `${member.memberId}(${text(member.subscription)})=${text(member.assignment)}`);
   return `group ${protocolType} gen=${generationId} ${protocolName} leader=${leader} ${each.join(" ")}`.trim();
 }
 
-export function describeReply(reply: GroupReply): string {
+export function describeReply(reply: GroupReply, topics: TopicsRig): string {
+  if (reply.kind === "consumer-heartbeat" || reply.kind === "consumer-describe") return describeConsumerReply(reply, topics);
   if (reply.kind === "commit" || reply.kind === "transactional-commit")
     return `${reply.kind} ${reply.errorCodes.map(errorName).join(" ")}`;
   if (reply.kind === "fetch") {
@@ -249,7 +330,7 @@ export function describeReply(reply: GroupReply): string {
           `${topic}-${partition}=${errorCode === 0 ? `${offset}/${leaderEpoch}/${metadata}` : errorName(errorCode)}`,
       ),
     );
-    return `fetch ${each.join(" ")}`.trim();
+    return `fetch ${reply.errorCode === 0 ? each.join(" ") : errorName(reply.errorCode)}`.trim();
   }
   if (reply.kind === "topics-deleted") return reply.kind;
   if (reply.kind === "list")

@@ -8,7 +8,16 @@ import type { Logger } from "../base/logger.ts";
 import type { Effects, Machine } from "../base/machine.ts";
 import { ErrorCode } from "../protocol/errors.ts";
 import { Alarms } from "./alarms.ts";
+import type { AnyGroup } from "./any-group.ts";
 import type { AllGroupsCommand, GroupCommand, GroupReply, JoinCommand, OneGroupCommand } from "./commands.ts";
+import { describeConsumerGroup } from "./consumer/consumer-describe.ts";
+import type { ConsumerGroup } from "./consumer/consumer-group.ts";
+import { ConsumerGroups } from "./consumer/consumer-groups.ts";
+import { leaveGroup } from "./consumer/fence.ts";
+import { consumerHeartbeat } from "./consumer/heartbeat.ts";
+import { consumerAlarm, consumersLoaded } from "./consumer/timers.ts";
+import type { TopicsView } from "./consumer/topics-view.ts";
+import { joinConsumerGroup } from "./convert.ts";
 import { deleteGroup, deleteOffsets, topicsDeleted } from "./delete.ts";
 import { describeGroup, listGroups } from "./describe.ts";
 import type { GroupRecord } from "./durable.ts";
@@ -27,13 +36,17 @@ import { type GroupConfig, type Shop, Turn } from "./turn.ts";
 export class GroupShard implements Machine<GroupCommand, GroupRecord, GroupReply> {
   /** What to add to nowMs to get the wall clock; an input, set by the host before a call when the clocks drift apart. */
   wallOffsetMs = 0;
+  /** Those of the classic protocol. */
   readonly groups = new Map<string, Group>();
+  /** Those of the consumer protocol (KIP-848). A name is in one of the two. */
+  readonly consumers: ConsumerGroups;
   readonly offsets: Offsets;
   private readonly shop: Shop;
   private readonly expiry = new OffsetExpiry();
 
-  constructor(config: GroupConfig, memory: GroupMemory, logger: Logger) {
+  constructor(config: GroupConfig, memory: GroupMemory, logger: Logger, topics: TopicsView) {
     this.shop = { config, memory, logger, alarms: new Alarms<Due>() };
+    this.consumers = new ConsumerGroups(topics, memory, this.shop.alarms);
     this.offsets = new Offsets(memory);
   }
 
@@ -41,6 +54,7 @@ export class GroupShard implements Machine<GroupCommand, GroupRecord, GroupReply
   unload(): void {
     for (const group of this.groups.values()) group.release();
     this.groups.clear();
+    this.consumers.unload();
     this.offsets.release();
   }
 
@@ -52,20 +66,30 @@ export class GroupShard implements Machine<GroupCommand, GroupRecord, GroupReply
     const turn = this.turn(nowMs);
     if (command.kind === "list" || command.kind === "topics-deleted") this.stepAll(turn, command);
     else this.stepOne(turn, command);
-    this.expiry.arm(turn, this.groups);
+    this.expiry.arm(turn, this.groupCount);
     return turn;
   }
 
+  private get groupCount(): number {
+    return this.groups.size + this.consumers.size;
+  }
+
+  private *allGroups(): Generator<AnyGroup, undefined> {
+    yield* this.groups.values();
+    yield* this.consumers.all();
+  }
+
   private stepAll(turn: Turn, command: AllGroupsCommand): void {
-    if (command.kind === "list") listGroups(turn, this.groups.values(), command);
+    if (command.kind === "list") listGroups(turn, this.allGroups(), command);
     else topicsDeleted(turn, this.offsets, command);
   }
 
   private stepOne(turn: Turn, command: OneGroupCommand): void {
     const group = this.groups.get(command.groupId);
+    const consumer = this.consumers.get(command.groupId);
     switch (command.kind) {
       case "join":
-        this.join(turn, group, command);
+        this.join(turn, group, consumer, command);
         break;
       case "sync":
         sync(turn, group, command);
@@ -74,25 +98,32 @@ export class GroupShard implements Machine<GroupCommand, GroupRecord, GroupReply
         heartbeat(turn, group, command);
         break;
       case "leave":
-        leave(turn, group, command);
+        if (consumer !== undefined) leaveGroup(turn, this.consumers, consumer, command);
+        else leave(turn, group, command);
         break;
       case "commit":
-        commit(turn, group, this.offsets, command);
+        commit(turn, group ?? consumer, this.offsets, command);
         break;
       case "transactional-commit":
-        commitInTransaction(turn, group, command);
+        commitInTransaction(turn, group ?? consumer, command);
         break;
       case "fetch":
-        fetchOffsets(turn, this.offsets, command);
+        fetchOffsets(turn, group ?? consumer, this.offsets, command);
         break;
       case "describe":
         describeGroup(turn, group, command);
         break;
       case "delete":
-        deleteGroup(turn, group, this.offsets, command);
+        deleteGroup(turn, group ?? consumer, this.offsets, command);
         break;
       case "delete-offsets":
-        deleteOffsets(turn, group, this.offsets, command);
+        deleteOffsets(turn, group ?? consumer, this.offsets, command);
+        break;
+      case "consumer-heartbeat":
+        consumerHeartbeat(turn, this.consumers, group, command);
+        break;
+      case "consumer-describe":
+        describeConsumerGroup(turn, consumer, group !== undefined, command);
         break;
     }
     this.end(turn, command.groupId);
@@ -104,7 +135,11 @@ export class GroupShard implements Machine<GroupCommand, GroupRecord, GroupReply
     const due = this.shop.alarms.takeDue(nowMs)?.subject;
     if (due === undefined) return turn;
     if (due.kind === "expiry") {
-      this.expiry.sweep(turn, this.groups, this.offsets);
+      this.expiry.sweep(turn, () => this.allGroups(), this.groupCount, this.offsets);
+      return turn;
+    }
+    if ("groupId" in due) {
+      consumerAlarm(turn, this.consumers, due);
       return turn;
     }
     const { group } = due;
@@ -113,7 +148,7 @@ export class GroupShard implements Machine<GroupCommand, GroupRecord, GroupReply
     else if (due.kind === "join") joinTimeIsUp(turn, group);
     else syncTimeIsUp(turn, group);
     this.end(turn, group.id);
-    this.expiry.arm(turn, this.groups);
+    this.expiry.arm(turn, this.groupCount);
     return turn;
   }
 
@@ -124,15 +159,27 @@ export class GroupShard implements Machine<GroupCommand, GroupRecord, GroupReply
       const { topic, partition, value, producer } = record;
       if (value === null) this.offsets.delete(groupId, topic, partition);
       else {
-        this.groupFor(groupId);
+        this.keepGroupOfOffsets(groupId);
         if (producer === undefined) this.offsets.set(groupId, topic, partition, value);
         else this.offsets.pending.add(producer.producerId, groupId, topic, partition, value);
       }
+    } else if (record.kind !== "group") {
+      const before = this.consumers.get(groupId);
+      this.consumers.apply(record);
+      const after = this.consumers.get(groupId);
+      // A group that was only there because of its offsets is replaced.
+      if (before === undefined && after !== undefined) this.forget(groupId);
+      if (before !== undefined && after === undefined && this.offsets.has(groupId)) this.keepGroupOfOffsets(groupId);
     } else if (record.value === null) {
       this.forget(groupId);
     } else {
       this.groupFor(groupId).install(record.value);
     }
+  }
+
+  /** Offsets belong to a group of either kind. */
+  private keepGroupOfOffsets(groupId: string): void {
+    if (this.consumers.get(groupId) === undefined) this.groupFor(groupId);
   }
 
   /** All records have been applied: the members that they speak of are given a session's time to show that they live. */
@@ -142,7 +189,8 @@ export class GroupShard implements Machine<GroupCommand, GroupRecord, GroupReply
       for (const member of group.members.values()) startSession(turn, member);
       if (group.members.size > turn.config.groupMaxSize) prepareRebalance(turn, group, "over group.max.size after loading");
     }
-    this.expiry.arm(turn, this.groups);
+    consumersLoaded(turn, this.consumers);
+    this.expiry.arm(turn, this.groupCount);
     return turn;
   }
 
@@ -159,13 +207,15 @@ export class GroupShard implements Machine<GroupCommand, GroupRecord, GroupReply
     return turn;
   }
 
-  private join(turn: Turn, group: Group | undefined, command: JoinCommand): void {
+  private join(turn: Turn, group: Group | undefined, consumer: ConsumerGroup | undefined, command: JoinCommand): void {
     if (refuseInvalidJoin(turn, command)) return;
     const { ticket, memberId, groupId } = command;
-    if (group !== undefined) join(turn, group, command);
+    const create = (): Group => this.groupFor(groupId);
+    if (consumer !== undefined) joinConsumerGroup(turn, consumer, command, create, () => this.forget(groupId));
+    else if (group !== undefined) join(turn, group, command);
     else if (memberId !== "") turn.refuseJoin(ticket, ErrorCode.UNKNOWN_MEMBER_ID, memberId);
     else if (!turn.memory.hasRoomFor(GROUP_BYTES)) turn.refuseJoin(ticket, ErrorCode.GROUP_MAX_SIZE_REACHED, "");
-    else join(turn, this.groupFor(groupId), command);
+    else join(turn, create(), command);
   }
 
   private groupFor(groupId: string): Group {

@@ -3,6 +3,7 @@ import type { Logger } from "../base/logger.ts";
 import type { Effects } from "../base/machine.ts";
 import type { Alarm, Alarms } from "./alarms.ts";
 import type { GroupReply, Ticket } from "./commands.ts";
+import type { Assignor } from "./consumer/assignor.ts";
 import type { GroupRecord } from "./durable.ts";
 import type { Due } from "./member.ts";
 import type { GroupMemory } from "./memory.ts";
@@ -23,6 +24,27 @@ export interface GroupConfig {
   readonly offsetsRetentionMs: number;
   /** How often offsets that have expired are looked for. */
   readonly offsetsRetentionCheckIntervalMs: number;
+  /** Of groups of the consumer protocol. */
+  readonly consumer: ConsumerGroupConfig;
+}
+
+/** KIP-848: the broker says what with the classic protocol members do. */
+export interface ConsumerGroupConfig {
+  timesOf(groupId: string): ConsumerGroupTimes;
+  /** Members of one group. */
+  readonly maxSize: number;
+  /** The first one assigns where no member asks for another. */
+  readonly assignors: readonly Assignor[];
+  /** How often at least the topics of patterns are looked for. */
+  readonly regexRefreshIntervalMs: number;
+}
+
+/** What can be different for each group. */
+export interface ConsumerGroupTimes {
+  readonly sessionTimeoutMs: number;
+  readonly heartbeatIntervalMs: number;
+  /** A target assignment is not computed anew before the last is this old (KIP-1263). */
+  readonly assignmentIntervalMs: number;
 }
 
 /** What the turns of one shard share. */

@@ -21,6 +21,9 @@ const IDS_SINCE = 10;
 
 interface AskedGroup {
   readonly groupId: string;
+  /** Since v9, of a group of the consumer protocol. */
+  readonly memberId: string | null;
+  readonly memberEpoch: number;
   readonly topics: AskedTopics | null;
 }
 
@@ -49,18 +52,20 @@ export const offsetFetch = handler<typeof OffsetFetch>({
 function askedGroups(call: FetchCall): AskedGroup[] {
   const { groups, groupId, topics } = call.request;
   if (call.version >= BATCHED_SINCE) return groups;
-  return [{ groupId, topics: topics?.map((topic) => ({ ...topic, topicId: ZERO_UUID })) ?? null }];
+  return [
+    { groupId, memberId: null, memberEpoch: -1, topics: topics?.map((topic) => ({ ...topic, topicId: ZERO_UUID })) ?? null },
+  ];
 }
 
 function fetchGroup(call: FetchCall, asked: AskedGroup, done: (answer: GroupAnswer) => void): void {
   const { topics, unknown } = resolve(call, asked.topics);
-  call.broker.groups.ask<"fetch">(
-    { kind: "fetch", groupId: asked.groupId, topics, requireStable: call.request.requireStable },
-    (outcome) => {
-      if (outcome instanceof KafkaError) done(refused(asked, toldAs(outcome)));
-      else done({ groupId: asked.groupId, topics: [...outcome.topics.flatMap((topic) => answered(call, topic)), ...unknown] });
-    },
-  );
+  const { groupId, memberId, memberEpoch } = asked;
+  const { requireStable } = call.request;
+  call.broker.groups.ask<"fetch">({ kind: "fetch", groupId, memberId, memberEpoch, topics, requireStable }, (outcome) => {
+    if (outcome instanceof KafkaError) done(refused(asked, toldAs(outcome)));
+    else if (outcome.errorCode !== ErrorCode.NONE) done(refused(asked, outcome.errorCode));
+    else done({ groupId: asked.groupId, topics: [...outcome.topics.flatMap((topic) => answered(call, topic)), ...unknown] });
+  });
 }
 
 /** Consumers before 3.9 do not know that a coordinator may not be available. Source: GroupCoordinatorService.handleOffsetFetchException. */

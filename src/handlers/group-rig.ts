@@ -43,6 +43,10 @@ export class GroupRig {
         topicByName: (name: string) =>
           name === "t" ? t : name === GROUP_METADATA_TOPIC && this.topicExists ? offsetsTopic : undefined,
         topicById: (id: string) => (id === T_ID ? t : undefined),
+        onTopicCreated() {},
+        rev: 1n,
+        broker: () => undefined,
+        topics: () => [t, offsetsTopic],
       },
       topics: {
         ensureInternal: async () => {

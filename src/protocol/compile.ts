@@ -130,6 +130,8 @@ function fallback(field: AnyField): string {
       return '""';
     case "bool":
       return "false";
+    case "bits64":
+      return "0n";
     case "uuid":
       return '"AAAAAAAAAAAAAAAAAAAAAA"';
     case "bytes":
@@ -142,7 +144,18 @@ function fallback(field: AnyField): string {
   }
 }
 
-const FIXED_BYTES = { bool: 1, int8: 1, int16: 2, uint16: 2, int32: 4, uint32: 4, int64: 8, float64: 8, uuid: 16 } as const;
+const FIXED_BYTES = {
+  bool: 1,
+  int8: 1,
+  int16: 2,
+  uint16: 2,
+  int32: 4,
+  uint32: 4,
+  int64: 8,
+  bits64: 8,
+  float64: 8,
+  uuid: 16,
+} as const;
 
 /** The fewest bytes that one value of a field can have: what an array's count is checked against. */
 export function minBytes(field: AnyField, version: number, flexible: boolean): number {

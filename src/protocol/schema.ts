@@ -9,7 +9,7 @@ import type { Chunk } from "../bytes/chunks.ts";
 /** As in Kafka's schemas: "3", "3-7", "3+" (from 3 on), "none". */
 export type Versions = `${number}+` | `${number}-${number}` | `${number}` | "none";
 
-export type ScalarKind = "bool" | "int8" | "int16" | "uint16" | "int32" | "uint32" | "int64" | "float64" | "uuid";
+export type ScalarKind = "bool" | "int8" | "int16" | "uint16" | "int32" | "uint32" | "int64" | "bits64" | "float64" | "uuid";
 export type Kind = ScalarKind | "string" | "bytes" | "records" | "array" | "struct";
 
 /** Kafka's Uuid.ZERO_UUID: no topic id. */
@@ -99,6 +99,8 @@ export const int32 = scalar<number>("int32");
 export const uint32 = scalar<number>("uint32");
 /** |value| ≤ 2^53, or LONG_MAX / LONG_MIN of bytes/reader.ts; all else is refused in both directions. */
 export const int64 = scalar<number>("int64");
+/** All 64 bits as a signed bigint: for what is not counted with, such as hashes. */
+export const bits64 = scalar<bigint>("bits64");
 export const float64 = scalar<number>("float64");
 /** 22 characters of base64url, as Kafka prints topic ids. */
 export const uuid = scalar<string>("uuid");

@@ -91,6 +91,7 @@ const lines: Line[] = new TextDecoder()
 
 /** Bytes as Golden.java writes them. */
 function plain(value: unknown): unknown {
+  if (typeof value === "bigint") return Number(value);
   if (value instanceof Uint8Array) return `hex:${value.toHex()}`;
   if (Array.isArray(value)) return value.map(plain);
   if (typeof value !== "object" || value === null) return value;

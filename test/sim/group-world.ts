@@ -5,6 +5,9 @@
 import { silentLogger } from "../../src/base/logger.ts";
 import type { Effects } from "../../src/base/machine.ts";
 import type { GroupCommand, GroupReply } from "../../src/group/commands.ts";
+import { rangeAssignor } from "../../src/group/consumer/range-assignor.ts";
+import { TopicsRig } from "../../src/group/consumer/topics-rig.ts";
+import { uniformAssignor } from "../../src/group/consumer/uniform-assignor.ts";
 import type { GroupRecord, GroupSnapshot } from "../../src/group/durable.ts";
 import { GroupMemory } from "../../src/group/memory.ts";
 import { GroupShard } from "../../src/group/shard.ts";
@@ -24,6 +27,12 @@ const CONFIG: GroupConfig = {
   groupMaxMemberBytes: 1000,
   offsetsRetentionMs: 20_000,
   offsetsRetentionCheckIntervalMs: 3000,
+  consumer: {
+    timesOf: () => ({ sessionTimeoutMs: 5000, heartbeatIntervalMs: 1000, assignmentIntervalMs: 500 }),
+    maxSize: 8,
+    assignors: [uniformAssignor, rangeAssignor],
+    regexRefreshIntervalMs: 60_000,
+  },
 };
 
 /** What all consumers subscribe to; offsets of other topics are committed too. */
@@ -137,7 +146,9 @@ export class GroupWorld {
 
   /** What a machine is that has only seen the log. */
   replayed(): GroupShard {
-    return this.load(new GroupMemory(10_000_000));
+    const shard = new GroupShard(CONFIG, new GroupMemory(10_000_000), silentLogger, new TopicsRig());
+    for (const record of this.log) shard.apply(record);
+    return shard;
   }
 
   /** The newest record of an offset, -1 if there is none. */
@@ -154,7 +165,7 @@ export class GroupWorld {
   }
 
   private load(memory: GroupMemory): GroupShard {
-    const shard = new GroupShard(CONFIG, memory, silentLogger);
+    const shard = new GroupShard(CONFIG, memory, silentLogger, new TopicsRig());
     for (const record of this.log) shard.apply(record);
     return shard;
   }
@@ -201,6 +212,7 @@ export class GroupWorld {
       if (live.members.size > 0) throw new Error(`${groupId} was removed with its members`);
       return;
     }
+    if (record.kind !== "offset") throw new Error(`${record.kind} expired`);
     const { topic, partition } = record;
     const commit = this.log[this.positionOf(groupId, topic, partition)];
     if (commit?.kind !== "offset" || commit.value === null) throw new Error(`${groupId} has no offset of ${topic}-${partition}`);

@@ -2,7 +2,7 @@
  * Records of __consumer_offsets that groups of the newer protocol write (KIP-848). An int16 stands before keys (it says which record it is) and
  * values (it is the version): versioned.ts reads and writes both. A key without a value: that is gone.
  */
-import { array, bytes, type DataOf, data, int8, int32, int64, string, struct, uuid } from "../schema.ts";
+import { array, bits64, bytes, type DataOf, data, int8, int32, int64, string, struct, uuid } from "../schema.ts";
 
 /** One group of the newer protocol. */
 export const ConsumerGroupMetadataKey = data({
@@ -19,7 +19,7 @@ export const ConsumerGroupMetadataValue = data({
   name: "ConsumerGroupMetadataValue",
   declared: "0",
   flexible: "0+",
-  fields: { epoch: int32(), metadataHash: int64().tagged(0) },
+  fields: { epoch: int32(), metadataHash: bits64().tagged(0) },
 });
 export type ConsumerGroupMetadataValue = DataOf<typeof ConsumerGroupMetadataValue>;
 
@@ -127,7 +127,7 @@ export type ConsumerGroupCurrentMemberAssignmentKey = DataOf<typeof ConsumerGrou
 
 const topicPartitions = { topicId: uuid(), partitions: array(int32()), assignmentEpochs: array(int32()).nullable().tagged(0) };
 
-/** state is that of MemberState: 1 stable, 2 unrevoked partitions, 3 unreleased partitions, 127 unknown. */
+/** state is that of MemberState: 0 stable, 1 unrevoked partitions, 2 unreleased partitions, 127 unknown. */
 export const ConsumerGroupCurrentMemberAssignmentValue = data({
   name: "ConsumerGroupCurrentMemberAssignmentValue",
   declared: "0",
