@@ -89,6 +89,9 @@ const OTHER_DEFAULTS: Record<string, string> = {
   "max.connections": "every bound that a client can reach is finite",
   "queued.max.request.bytes": "every bound that a client can reach is finite",
   "group.max.size": "every bound that a client can reach is finite",
+  "group.consumer.max.size": "every bound that a client can reach is finite",
+  "group.coordinator.rebalance.protocols": "streams groups are not served",
+  "group.consumer.migration.policy": "a group with members keeps its protocol",
   "log.flush.offset.checkpoint.interval.ms": "it costs no sync of its own, and bounds what is checked after a crash",
 };
 
