@@ -192,7 +192,8 @@ export class ConsumerWorld {
       this.log.push(record);
       this.shard.apply(record);
     }
-    for (const groupId of new Set(records.map((record) => record.groupId))) this.checkOwners(groupId);
+    for (const groupId of new Set(records.flatMap((record) => ("groupId" in record ? record.groupId : []))))
+      this.checkOwners(groupId);
     const { incarnation } = this;
     const end = this.log.length;
     this.later(this.isRough ? this.random(15) : 1, () => {
