@@ -16,6 +16,8 @@ import { openEmbeddedStore } from "../metadata/embedded-store.ts";
 import { MetadataImage, type PartitionImage, type TopicImage } from "../metadata/image.ts";
 import type { MetadataStore } from "../metadata/store.ts";
 import { KafkaError } from "../protocol/errors.ts";
+import type { Target } from "../record/recompress.ts";
+import { type Unpacker, unpackerOnLoop } from "../record/unpack-batch.ts";
 import type { BatchRules } from "../record/validate.ts";
 import { Admissions } from "./admissions.ts";
 import { BrokerLogger } from "./broker-logger.ts";
@@ -35,6 +37,8 @@ export interface BrokerOptions {
   readonly clock: Clock;
   readonly disk: Disk;
   readonly random: Random;
+  /** The broker's to close. Default: batches are unpacked on the loop, however long that takes. */
+  readonly unpacker?: Unpacker;
   /** Called when going on would break a promise (a failed sync): log, then end the process. */
   onFatal(error: unknown): void;
 }
@@ -67,6 +71,7 @@ export class Broker {
   readonly markers: TransactionMarkers;
   readonly transactions: TransactionCoordinator;
   readonly admissions = new Admissions<Partition>();
+  readonly unpacker: Unpacker;
   /** Grows with every start on this data directory. */
   incarnation = 0;
   /** Where the listener is bound; known once it listens. */
@@ -90,6 +95,7 @@ export class Broker {
     this.nodeId = config.nodeId;
     this.logs = logs;
     this.store = store;
+    this.unpacker = o.unpacker ?? unpackerOnLoop;
     this.bound = { localAddress: config.bind.host, localPort: config.bind.port };
     this.topics = new Topics({ config, store, image: this.image, random, logger });
     this.configChanges = new ConfigChanges({ store, image: this.image, liveConfig: this.liveConfig });
@@ -159,6 +165,7 @@ export class Broker {
     this.markers.close();
     this.groups.close();
     for (const partitions of this.byId.values()) for (const partition of partitions) partition.close(stopping);
+    this.unpacker.close();
     this.fetchSessions.close();
     this.deadlines.close();
     await this.store.close();
@@ -191,7 +198,10 @@ export class Broker {
       compacted: config.cleanupPolicy.includes("compact"),
       produceVersion,
       maxDecompressedBytes: this.config.maxDecompressedBytes,
+      maxZstdWindowBytes: this.config.maxZstdWindowBytes,
+      maxRecordBytes: config.maxDecompressedMessageBytes,
       unpacking,
+      target: compressionTarget(config),
       topicPartition: partition.log.name,
     };
   }
@@ -284,6 +294,24 @@ function logConfig(topic: TopicConfig, server: ServerConfig): LogConfig {
     producerIdExpirationMs: server.producerIdExpirationMs,
     maxProducers: server.maxProducersPerPartition,
   };
+}
+
+/** BrokerCompressionType: null for `producer`. */
+function compressionTarget(topic: TopicConfig): Target | null {
+  switch (topic.compressionType) {
+    case "uncompressed":
+      return { codec: "none", level: 0 };
+    case "gzip":
+      return { codec: "gzip", level: topic.compressionGzipLevel };
+    case "snappy":
+      return { codec: "snappy", level: 0 };
+    case "lz4":
+      return { codec: "lz4", level: topic.compressionLz4Level };
+    case "zstd":
+      return { codec: "zstd", level: topic.compressionZstdLevel };
+    default:
+      return null;
+  }
 }
 
 const isWildcard = (host: string): boolean => host === "0.0.0.0" || host === "::" || host === "";

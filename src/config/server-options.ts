@@ -179,6 +179,12 @@ export const serverOptions = {
     64 * MIB,
     "A compressed batch that unpacks to more is refused.",
   ),
+  maxZstdWindowBytes: option(
+    "log.max_zstd_window_bytes",
+    bytes(1024, INT_MAX),
+    8 * MIB,
+    "A batch compressed with zstd that needs more memory than this to be unpacked is refused. Only zstd levels above 19 ask for more, and need it only if the batch unpacks to more.",
+  ),
   maxDecompressedRequestBytes: option(
     "log.max_decompressed_request_bytes",
     bytes(1024),
@@ -251,9 +257,9 @@ export const serverOptions = {
   ),
   compressionType: option(
     "defaults.compression_type",
-    oneOf("producer"),
+    oneOf("producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"),
     "producer",
-    "Batches are stored with the compression that the producer chose; no other value is supported yet.",
+    "How batches are stored: with the compression that the producer chose, or in one that is the same for all.",
     ["compression.type"],
   ),
   minInsyncReplicas: option(

@@ -127,6 +127,7 @@ const declared = {
   }),
   maxDecompressedMessageBytes: int("max.decompressed.message.bytes", INT_MAX - 8, between(1, INT_MAX - 8), {
     server: "max.decompressed.message.bytes",
+    acts: true,
     doc: "The largest single record of a compressed batch that the topic takes, unpacked.",
   }),
   indexIntervalBytes: int("index.interval.bytes", (c) => c.logIndexIntervalBytes, atLeast(0), {
@@ -171,18 +172,21 @@ const declared = {
     "compression.type",
     (c) => c.compressionType,
     oneOf("uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"),
-    { server: "compression.type", doc: "How batches are stored; producer keeps what the producer chose." },
+    { server: "compression.type", acts: true, doc: "How batches are stored; producer keeps what the producer chose." },
   ),
   compressionGzipLevel: int("compression.gzip.level", -1, gzipLevel, {
     server: "compression.gzip.level",
+    acts: true,
     doc: "The level when compression.type is gzip.",
   }),
   compressionLz4Level: int("compression.lz4.level", 9, between(1, 17), {
     server: "compression.lz4.level",
+    acts: true,
     doc: "The level when compression.type is lz4.",
   }),
   compressionZstdLevel: int("compression.zstd.level", 3, between(-131_072, 22), {
     server: "compression.zstd.level",
+    acts: true,
     doc: "The level when compression.type is zstd.",
   }),
   preallocate: bool("preallocate", false, {

@@ -1,6 +1,7 @@
 /**
  * Produce: validate each batch, append it, and answer once the high watermark has passed it (acks 1 and -1 alike: with one
- * replica they mean the same). Synchronous to the append, so pipelined produces reach the log in the order they came.
+ * replica they mean the same). Synchronous to the append but for batches that would hold the loop for long (`produce-unpack.ts`), so
+ * pipelined produces reach the log in the order they came.
  *
  * Where we differ, and why:
  * - `timeoutMs` is how long to wait for other replicas. There are none, so REQUEST_TIMED_OUT is never answered;
@@ -13,9 +14,10 @@ import { isInternalTopic } from "../metadata/topic-name.ts";
 import { ErrorCode, type ErrorName, KafkaError } from "../protocol/errors.ts";
 import { Produce } from "../protocol/messages/00-produce.ts";
 import { BATCH_HEADER_BYTES, isTransactional, MAGIC, magic, producerEpoch, producerId } from "../record/batch.ts";
-import { type RecordError, RecordErrors, type ValidBatch, validateClientBatch } from "../record/validate.ts";
+import { type RecordError, RecordErrors, type ValidBatch } from "../record/validate.ts";
 import { currentLeader, leaderNodes } from "./current-leader.ts";
 import { type Call, handler } from "./handler.ts";
+import { finish, type Incoming, inTurn, unpackAll } from "./produce-unpack.ts";
 import { admissionError } from "./transaction-errors.ts";
 
 type ProduceCall = Call<typeof Produce>;
@@ -50,39 +52,21 @@ export const produce = handler<typeof Produce>({
   pipelined: true,
   keepsBytes: false,
   handle(call) {
-    const { acks, transactionalId, topicData } = call.request;
+    const { transactionalId, topicData } = call.request;
     checkTransactionalBatches(transactionalId, topicData);
     const unpacking = { leftBytes: call.broker.config.maxDecompressedRequestBytes };
-    const unadmitted: Candidate[] = [];
-    let unanswered = 1;
-    const write = (candidate: Candidate): void => {
-      const { partition, answer } = candidate;
-      if (!append(call, candidate) || acks === 0) return;
-      unanswered++;
-      partition.onceDurable(partition.logEndOffset, (error) => {
-        if (error !== null) Object.assign(answer, failure(answer.index, error.code));
-        if (--unanswered === 0) finish();
-      });
-    };
+    const arrivals: Arrival[] = [];
     const responses = topicData.map((topic) => ({
       name: topic.name,
       topicId: topic.topicId,
       partitionResponses: topic.partitionData.map((data) => {
         const answer = failure(data.index, 0);
-        const candidate = validate(call, topic, data, unpacking, answer);
-        data.records = null; // it is in the log, or waits to be
-        if (candidate !== null && needsAdmission(call, candidate)) unadmitted.push(candidate);
-        else if (candidate !== null) write(candidate);
+        const arrival = arrive(call, topic, data, unpacking, answer);
+        if (arrival !== null) arrivals.push(arrival);
         return answer;
       }),
     }));
-    const finish = (): void => (acks === 0 ? finishUnacknowledged(call, responses) : reply(call, responses));
-    const end = (): void => {
-      call.releaseRequest(); // the log has what it needs
-      if (--unanswered === 0) finish();
-    };
-    if (unadmitted.length === 0) end();
-    else admit(call, unadmitted, write, end);
+    return inTurn(call.connection, unpackAll(call.broker.unpacker, arrivals), () => appendAll(call, arrivals, responses));
   },
   onError(error, call) {
     return {
@@ -94,6 +78,12 @@ export const produce = handler<typeof Produce>({
     };
   },
 });
+
+/** A batch for a partition that is there. */
+interface Arrival extends Incoming {
+  readonly partition: Partition;
+  readonly answer: PartitionAnswer;
+}
 
 /** A batch that may be appended. */
 interface Candidate {
@@ -120,27 +110,53 @@ function checkTransactionalBatches(transactionalId: string | null, topicData: re
   }
 }
 
-/** Null if the batch may not be appended: what is wrong stands in `answer`. */
-function validate(
+/** Null if the partition cannot be written to: why stands in `answer`. */
+function arrive(
   call: ProduceCall,
   topic: TopicData,
   data: PartitionData,
   unpacking: { leftBytes: number },
   answer: PartitionAnswer,
-): Candidate | null {
+): Arrival | null {
+  const { records } = data;
+  data.records = null; // it is the arrival's, until it is in the log
   const partition = findPartition(call, topic, data.index);
   if (partition instanceof KafkaError) {
     answer.errorCode = partition.code;
     return null;
   }
-  try {
-    const batch = validateClientBatch(data.records, call.broker.batchRules(partition, call.version, unpacking));
-    return { partition, batch, answer };
-  } catch (error) {
-    if (!(error instanceof KafkaError)) throw error;
-    explain(call, answer, error, partition);
-    return null;
+  const rules = call.broker.batchRules(partition, call.version, unpacking);
+  return { records, rules, partition, answer, refuse: (error) => explain(call, answer, error, partition) };
+}
+
+/** Appends what may be appended, at once or when the transaction coordinator has admitted it, and answers when all of it is durable. */
+function appendAll(call: ProduceCall, arrivals: readonly Arrival[], responses: Responses): void {
+  const { acks } = call.request;
+  const unadmitted: Candidate[] = [];
+  let unanswered = 1;
+  const answer = (): void => (acks === 0 ? finishUnacknowledged(call, responses) : reply(call, responses));
+  const write = (candidate: Candidate): void => {
+    const { partition, answer: own } = candidate;
+    if (!append(call, candidate) || acks === 0) return;
+    unanswered++;
+    partition.onceDurable(partition.logEndOffset, (error) => {
+      if (error !== null) Object.assign(own, failure(own.index, error.code));
+      if (--unanswered === 0) answer();
+    });
+  };
+  const end = (): void => {
+    call.releaseRequest(); // the log has what it needs
+    if (--unanswered === 0) answer();
+  };
+  for (const arrival of arrivals) {
+    const batch = finish(arrival, call.broker.clock.nowMs());
+    if (batch === null) continue;
+    const candidate = { partition: arrival.partition, batch, answer: arrival.answer };
+    if (needsAdmission(call, candidate)) unadmitted.push(candidate);
+    else write(candidate);
   }
+  if (unadmitted.length === 0) end();
+  else admit(call, unadmitted, write, end);
 }
 
 /** False if it was not appended: what is wrong stands in its answer. */

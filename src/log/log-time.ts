@@ -1,15 +1,23 @@
 /** Finding offsets by timestamp, exact to the record. Source: UnifiedLog.fetchOffsetByTimestamp, LogSegment.findOffsetByTimestamp. */
 import { KafkaError } from "../protocol/errors.ts";
-import { batchBytes, crcIsValid, lastOffset, maxTimestamp, partitionLeaderEpoch } from "../record/batch.ts";
-import { records } from "../record/records.ts";
+import {
+  baseOffset,
+  baseTimestamp,
+  batchBytes,
+  crcIsValid,
+  lastOffset,
+  maxTimestamp,
+  partitionLeaderEpoch,
+  recordCount,
+  timestampType,
+} from "../record/batch.ts";
+import { recordPieces } from "../record/records.ts";
+import { anyRecords, skimRecords } from "../record/skim.ts";
 import { scanBatches } from "./batch-scan.ts";
 import type { Log } from "./log.ts";
 import type { Handle } from "./open-files.ts";
 import type { Segment } from "./segment.ts";
 import { positionAtOrBefore, WrongIndex } from "./segment-read.ts";
-
-/** A batch that a producer could write decompresses to less. */
-const DECOMPRESSED_MAX_BYTES = 512 * 1024 * 1024;
 
 /** A record's place, its own timestamp, and the leader epoch of its batch (-1: unknown). */
 export interface TimestampedOffset {
@@ -81,14 +89,28 @@ async function findRecord(
       if (stopped.problem !== null) throw corrupt(segment, stopped.position, stopped.nextOffset, stopped.problem);
       if (stopped.position >= segment.size) return null;
       const batch = await readBatch(segment, handle, stopped.position, bytes);
-      for (const record of records(batch, 0, { maxBytes: DECOMPRESSED_MAX_BYTES }))
-        if (fits(record))
-          return { offset: record.offset, timestampMs: record.timestampMs, leaderEpoch: partitionLeaderEpoch(batch, 0) };
+      const found = firstThatFits(batch, fits);
+      if (found !== null) return { ...found, leaderEpoch: partitionLeaderEpoch(batch, 0) };
       position = stopped.position + bytes;
     }
   } finally {
     segment.release(handle);
   }
+}
+
+/** Unpacks the batch only as far as it must, and holds a piece of that at a time. */
+function firstThatFits(batch: Buffer, fits: (record: Found) => boolean): Found | null {
+  const firstOffset = baseOffset(batch, 0);
+  const baseMs = baseTimestamp(batch, 0);
+  const appendTimeMs = timestampType(batch, 0) === "LogAppendTime" ? maxTimestamp(batch, 0) : null;
+  let found: Found | null = null;
+  skimRecords(recordPieces(batch, 0), anyRecords(recordCount(batch, 0)), (_, offsetDelta, timestampDelta) => {
+    const record = { offset: firstOffset + offsetDelta, timestampMs: appendTimeMs ?? baseMs + timestampDelta };
+    if (!fits(record)) return false;
+    found = record;
+    return true;
+  });
+  return found;
 }
 
 async function readBatch(segment: Segment, handle: Handle, position: number, bytes: number): Promise<Buffer> {

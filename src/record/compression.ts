@@ -1,14 +1,14 @@
 /**
  * Decompression of a batch's records within a hard bound on the output, and the compression that our own writers use.
- * gzip and zstd are the runtime's; snappy and lz4 are ours (`snappy.ts`, `lz4.ts`).
+ * gzip and zstd are the runtime's (`built-in.ts`); snappy and lz4 are ours (`snappy.ts`, `lz4.ts`).
  */
-import { gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from "node:zlib";
+import { gzipSync, zstdCompressSync } from "node:zlib";
 import { KafkaError } from "../protocol/errors.ts";
 import { Codec } from "./batch.ts";
-import { badCompression, decompressedTooLarge } from "./errors.ts";
-import { decompressLz4 } from "./lz4.ts";
-import { decompressSnappy } from "./snappy.ts";
-import { checkZstdFrames } from "./zstd.ts";
+import { GzipPieces, ZstdPieces } from "./built-in.ts";
+import { Lz4Pieces } from "./lz4.ts";
+import { Bounded, gather, type Pieces, WholePiece } from "./pieces.ts";
+import { SnappyPieces } from "./snappy.ts";
 
 /**
  * The records of `bytes[start, end)` decompressed: a new buffer, or a view of `bytes` for no compression. Throws
@@ -18,20 +18,26 @@ import { checkZstdFrames } from "./zstd.ts";
  * - UNSUPPORTED_COMPRESSION_TYPE if no codec has that id (Kafka: IllegalArgumentException, answered UNKNOWN_SERVER_ERROR).
  */
 export function decompress(codec: number, bytes: Buffer, start: number, end: number, maxBytes: number): Buffer {
+  const compressed = bytes.subarray(start, end);
+  return codec === Codec.none ? compressed : gather(new Bounded(unpack(codec, compressed), maxBytes));
+}
+
+/**
+ * The same piece by piece and without a bound. What it holds is small, but for zstd: its frames ask for a window, and are refused if that is
+ * more than `zstdWindowMaxBytes` (MESSAGE_TOO_LARGE).
+ */
+export function unpack(codec: number, bytes: Buffer, zstdWindowMaxBytes: number = Number.POSITIVE_INFINITY): Pieces {
   switch (codec) {
     case Codec.none:
-      return bytes.subarray(start, end);
+      return new WholePiece(bytes);
     case Codec.gzip:
-      return builtIn(gunzipSync, bytes.subarray(start, end), maxBytes);
+      return new GzipPieces(bytes);
     case Codec.snappy:
-      return decompressSnappy(bytes.subarray(start, end), maxBytes);
+      return new SnappyPieces(bytes);
     case Codec.lz4:
-      return decompressLz4(bytes.subarray(start, end), maxBytes);
-    case Codec.zstd: {
-      const frames = bytes.subarray(start, end);
-      checkZstdFrames(frames);
-      return builtIn(zstdDecompressSync, frames, maxBytes);
-    }
+      return new Lz4Pieces(bytes);
+    case Codec.zstd:
+      return new ZstdPieces(bytes, zstdWindowMaxBytes);
     default:
       throw new KafkaError("UNSUPPORTED_COMPRESSION_TYPE", `Unknown compression type id: ${codec}`);
   }
@@ -40,15 +46,4 @@ export function decompress(codec: number, bytes: Buffer, start: number, end: num
 /** `bytes` compressed, a new buffer. */
 export function compress(codec: "gzip" | "zstd", bytes: Buffer): Buffer {
   return codec === "gzip" ? gzipSync(bytes) : zstdCompressSync(bytes);
-}
-
-type Decompressor = (bytes: Buffer, options: { maxOutputLength: number }) => Buffer;
-
-function builtIn(decompressor: Decompressor, bytes: Buffer, maxBytes: number): Buffer {
-  try {
-    return decompressor(bytes, { maxOutputLength: maxBytes });
-  } catch (error) {
-    if ((error as { code?: string }).code === "ERR_BUFFER_TOO_LARGE") throw decompressedTooLarge(maxBytes);
-    throw badCompression((error as Error).message);
-  }
 }

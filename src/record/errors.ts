@@ -10,3 +10,7 @@ export const badCompression = (detail: string): KafkaError => invalidRecord(`Fai
 /** Records that decompress to more than the bound. */
 export const decompressedTooLarge = (maxBytes: number): KafkaError =>
   new KafkaError("MESSAGE_TOO_LARGE", `The records of the batch decompress to more than ${maxBytes} bytes`);
+
+/** Compressed bytes that refer back further than is kept. Java producers split such a batch and try again, which helps. */
+export const looksBackTooFar = (codec: string, maxBytes: number): KafkaError =>
+  new KafkaError("MESSAGE_TOO_LARGE", `${codec}: the records of the batch refer back by more than ${maxBytes} bytes`);

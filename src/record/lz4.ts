@@ -3,7 +3,8 @@
  * Source: lz4_Frame_format.md, lz4_Block_format.md; org.apache.kafka.common.compress.Lz4BlockInputStream (the first frame only;
  * header and block checksums are verified, the content checksum is not; dependent blocks are refused).
  */
-import { badCompression, decompressedTooLarge } from "./errors.ts";
+import { badCompression } from "./errors.ts";
+import { free, type Pieces, pieceBuffer } from "./pieces.ts";
 import { xxHash32 } from "./xx-hash.ts";
 
 const FRAME_MAGIC = 0x184d2204;
@@ -19,24 +20,44 @@ interface Frame {
   hasContentChecksum: boolean;
 }
 
-/** Decompresses the frame that `bytes` begin with into a new buffer. Throws INVALID_RECORD if malformed, MESSAGE_TOO_LARGE beyond `maxBytes`. */
-export function decompressLz4(bytes: Buffer, maxBytes: number): Buffer {
-  const frame = readFrameHeader(bytes);
-  let mostBytes = 0;
-  forEachBlock(bytes, frame, (start, end, isCompressed) => {
-    mostBytes += isCompressed ? Math.min(frame.maxBlockBytes, (end - start) * MAX_EXPANSION) : end - start;
-  });
-  const output = Buffer.allocUnsafe(Math.min(mostBytes, maxBytes));
-  let to = 0;
-  forEachBlock(bytes, frame, (start, end, isCompressed) => {
-    if (isCompressed)
-      to = decodeBlock(bytes, start, end, output, to, Math.min(output.length, to + frame.maxBlockBytes), maxBytes);
-    else {
-      if (end - start > output.length - to) throw decompressedTooLarge(maxBytes);
-      to += bytes.copy(output, to, start, end);
+/** The contents of the frame that `bytes` begin with, block by block. Blocks come to 64 KiB mostly, to 4 MiB at most. */
+export class Lz4Pieces implements Pieces {
+  private readonly bytes: Buffer;
+  private readonly frame: Frame;
+  private at: number;
+  private output: Buffer = pieceBuffer;
+
+  constructor(bytes: Buffer) {
+    this.bytes = bytes;
+    this.frame = readFrameHeader(bytes);
+    this.at = this.frame.firstBlockAt;
+  }
+
+  next(): Buffer | null {
+    for (;;) {
+      const block = readBlock(this.bytes, this.at, this.frame);
+      if (block === null) return null;
+      this.at = block.nextAt;
+      const piece = this.unpack(block);
+      if (piece.length > 0) return piece;
     }
-  });
-  return output.subarray(0, to);
+  }
+
+  done(): void {
+    free(this.output);
+    this.output = pieceBuffer;
+  }
+
+  private unpack({ start, end, isCompressed }: Block): Buffer {
+    const { bytes } = this;
+    if (!isCompressed) return bytes.subarray(start, end);
+    const mostBytes = Math.min(this.frame.maxBlockBytes, (end - start) * MAX_EXPANSION);
+    if (mostBytes > this.output.length) {
+      free(this.output);
+      this.output = Buffer.allocUnsafeSlow(mostBytes);
+    }
+    return this.output.subarray(0, decodeBlock(bytes, start, end, this.output, mostBytes));
+  }
 }
 
 function readFrameHeader(bytes: Buffer): Frame {
@@ -60,41 +81,36 @@ function readFrameHeader(bytes: Buffer): Frame {
   };
 }
 
-function forEachBlock(bytes: Buffer, frame: Frame, block: (start: number, end: number, isCompressed: boolean) => void): void {
-  let at = frame.firstBlockAt;
-  for (;;) {
-    if (bytes.length - at < 4) throw badCompression("lz4: the stream ends early");
-    const word = bytes.readUInt32LE(at);
-    at += 4;
-    const size = word % UNCOMPRESSED_BIT;
-    if (size === 0) {
-      if (frame.hasContentChecksum && bytes.length - at < 4) throw badCompression("lz4: the stream ends early");
-      return;
-    }
-    const end = at + size;
-    if (size > frame.maxBlockBytes) throw badCompression("lz4: a block is larger than the frame allows");
-    if (end + (frame.hasBlockChecksums ? 4 : 0) > bytes.length) throw badCompression("lz4: the stream ends early");
-    if (frame.hasBlockChecksums && xxHash32(bytes, at, end) !== bytes.readUInt32LE(end))
-      throw badCompression("lz4: a block's checksum is wrong");
-    block(at, end, word < UNCOMPRESSED_BIT);
-    at = end + (frame.hasBlockChecksums ? 4 : 0);
-  }
+interface Block {
+  readonly start: number;
+  readonly end: number;
+  readonly isCompressed: boolean;
+  readonly nextAt: number;
 }
 
-/** Decodes one block to `output[outputStart, limit)`; returns the position behind it. */
-function decodeBlock(
-  bytes: Buffer,
-  start: number,
-  end: number,
-  output: Buffer,
-  outputStart: number,
-  limit: number,
-  maxBytes: number,
-): number {
-  const overflow = () =>
-    limit === maxBytes ? decompressedTooLarge(maxBytes) : badCompression("lz4: a block is larger than the frame allows");
+/** Null at the end of the frame. */
+function readBlock(bytes: Buffer, at: number, frame: Frame): Block | null {
+  const start = at + 4;
+  if (start > bytes.length) throw badCompression("lz4: the stream ends early");
+  const word = bytes.readUInt32LE(at);
+  const size = word % UNCOMPRESSED_BIT;
+  if (size === 0) {
+    if (frame.hasContentChecksum && bytes.length - start < 4) throw badCompression("lz4: the stream ends early");
+    return null;
+  }
+  const end = start + size;
+  const nextAt = end + (frame.hasBlockChecksums ? 4 : 0);
+  if (size > frame.maxBlockBytes) throw badCompression("lz4: a block is larger than the frame allows");
+  if (nextAt > bytes.length) throw badCompression("lz4: the stream ends early");
+  if (frame.hasBlockChecksums && xxHash32(bytes, start, end) !== bytes.readUInt32LE(end))
+    throw badCompression("lz4: a block's checksum is wrong");
+  return { start, end, isCompressed: word < UNCOMPRESSED_BIT, nextAt };
+}
+
+/** Decodes one block to `output[0, limit)`; returns how many bytes that were. */
+function decodeBlock(bytes: Buffer, start: number, end: number, output: Buffer, limit: number): number {
   let at = start;
-  let to = outputStart;
+  let to = 0;
   for (;;) {
     if (at >= end) throw badCompression("lz4: a block ends early");
     const token = bytes[at++]!;
@@ -108,7 +124,7 @@ function decodeBlock(
       } while (more === 255);
     }
     if (length > end - at) throw badCompression("lz4: a literal is too long");
-    if (length > limit - to) throw overflow();
+    if (length > limit - to) throw badCompression("lz4: a block is larger than the frame allows");
     if (length > 24) bytes.copy(output, to, at, at + length);
     else for (let i = 0; i < length; i++) output[to + i] = bytes[at + i]!;
     to += length;
@@ -126,8 +142,8 @@ function decodeBlock(
         length += more;
       } while (more === 255);
     }
-    if (at > end || distance === 0 || distance > to - outputStart) throw badCompression("lz4: a match lies outside the block");
-    if (length > limit - to) throw overflow();
+    if (at > end || distance === 0 || distance > to) throw badCompression("lz4: a match lies outside the block");
+    if (length > limit - to) throw badCompression("lz4: a block is larger than the frame allows");
     to = copyMatch(output, to, distance, length);
   }
 }

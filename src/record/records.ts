@@ -17,8 +17,9 @@ import {
   recordCount,
   timestampType,
 } from "./batch.ts";
-import { decompress } from "./compression.ts";
+import { decompress, unpack } from "./compression.ts";
 import { invalidRecord } from "./errors.ts";
+import type { Pieces } from "./pieces.ts";
 import { Cursor } from "./varint.ts";
 
 export { type BatchInput, buildBatch, type RecordInput } from "./build.ts";
@@ -63,8 +64,12 @@ export function* records(b: Buffer, at: number, bounds: { maxBytes: number }): G
   if (cursor.at !== body.length) throw invalidRecord("Incorrect declared batch size, records still remaining in file");
 }
 
-/** The bytes of the records of the batch at `at`, decompressed: a view if they are not compressed. Throws as `decompress` does. */
-export function recordBytes(b: Buffer, at: number, maxBytes: number): Buffer {
+/** The bytes of the records of the batch at `at`, piece by piece and without a bound on what they come to. Throws as `unpack` does. */
+export const recordPieces = (b: Buffer, at: number, zstdWindowMaxBytes?: number): Pieces =>
+  unpack(compressionType(b, at), b.subarray(at + BATCH_HEADER_BYTES, at + batchBytes(b, at)), zstdWindowMaxBytes);
+
+/** The same decompressed in one buffer: a view if they are not compressed. */
+function recordBytes(b: Buffer, at: number, maxBytes: number): Buffer {
   return decompress(compressionType(b, at), b, at + BATCH_HEADER_BYTES, at + batchBytes(b, at), maxBytes);
 }
 

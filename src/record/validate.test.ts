@@ -25,6 +25,7 @@ const RULES: BatchRules = {
   compacted: false,
   produceVersion: 12,
   maxDecompressedBytes: MIB,
+  maxZstdWindowBytes: 8 * MIB,
   topicPartition: FIXTURE_PARTITION,
 };
 
@@ -139,6 +140,13 @@ describe("bounds of ours", () => {
     const { bytes } = readBatch("zstd-large");
     expect(errorOf(judge(bytes, { maxDecompressedBytes: 270_000 }))).toBe("MESSAGE_TOO_LARGE");
     expect(errorOf(judge(bytes))).toBe("NONE");
+  });
+
+  test("the window that zstd asks for", () => {
+    const value = Buffer.alloc(300_000);
+    const batch = () => buildBatch({ records: [{ key: null, value, timestampMs: FIXTURE_NOW_MS }], compression: "zstd" });
+    expect(errorOf(judge(batch(), { maxZstdWindowBytes: 300_100 }))).toBe("NONE");
+    expect(errorOf(judge(batch(), { maxZstdWindowBytes: 300_000 }))).toBe("MESSAGE_TOO_LARGE");
   });
 
   test("record errors: a thousand named, all counted", () => {

@@ -8,7 +8,7 @@ import { invalidRecord } from "./errors.ts";
 export class Cursor {
   at: number;
   end: number;
-  readonly bytes: Buffer;
+  bytes: Buffer;
 
   constructor(bytes: Buffer, at: number, end: number) {
     this.bytes = bytes;
@@ -17,8 +17,12 @@ export class Cursor {
   }
 
   byte(): number {
-    if (this.at >= this.end) throw invalidRecord("Found invalid record structure: it ends early");
-    return this.bytes[this.at++]!;
+    return this.at >= this.end ? this.underflow() : this.bytes[this.at++]!;
+  }
+
+  /** The byte behind the end: there is none, unless a cursor knows where to go on. */
+  protected underflow(): number {
+    throw invalidRecord("Found invalid record structure: it ends early");
   }
 
   /** Signed 32-bit. At most five bytes; bits above the 32nd are dropped. */

@@ -9,6 +9,7 @@ import type { Disk } from "../io/disk.ts";
 import { type Net, realNet } from "../io/net.ts";
 import { openFilesLimit } from "../io/process-limits.ts";
 import type { Random } from "../io/random.ts";
+import { UnpackThread } from "../record/unpack-thread.ts";
 import { Frontend } from "./frontend.ts";
 
 export interface ServerOptions {
@@ -42,7 +43,8 @@ export interface Server {
  */
 export async function startServer(o: ServerOptions): Promise<Server> {
   const { logger, clock, disk, random, onFatal } = o;
-  const broker = await Broker.open({ config: o.config, logger, clock, disk, random, onFatal });
+  const unpacker = new UnpackThread();
+  const broker = await Broker.open({ config: o.config, logger, clock, disk, random, unpacker, onFatal });
   const { config } = broker;
   const frontend = new Frontend({
     ...{ config, logger, clock, broker, onFatal },

@@ -13,6 +13,7 @@ import { handlers } from "../../src/handlers/index.ts";
 import { requestCodec, responseCodec } from "../../src/protocol/compile.ts";
 import { KafkaError } from "../../src/protocol/errors.ts";
 import { type AnyApi, parseVersions, type RequestInput, type Response } from "../../src/protocol/schema.ts";
+import { type Unpacker, unpackBatch, unpackerClosed } from "../../src/record/unpack-batch.ts";
 import { FakeClock } from "./fake-clock.ts";
 import { FakeDisk } from "./fake-disk.ts";
 import { SeededRandom } from "./seeded-random.ts";
@@ -57,7 +58,8 @@ export class BrokerWorld {
   readonly clock = new FakeClock();
   readonly disk: FakeDisk;
   readonly config: ServerConfig;
-  readonly connection = {
+  /** A new one for each life of the broker. */
+  connection = {
     id: 1,
     remoteAddress: "10.0.0.2",
     localAddress: "10.0.0.1",
@@ -72,6 +74,8 @@ export class BrokerWorld {
   fatal: unknown = null;
   /** What the server's memory would allow an answer. */
   answerRoomBytes = Number.MAX_SAFE_INTEGER;
+  /** How likely it is that a batch is unpacked off the loop, and how long that takes at most. */
+  unpacking = { laterChance: 0, maxMs: 20 };
   /** Told of errors that no request may end with. */
   onUnexpected: (error: unknown) => void = (error) => {
     throw error;
@@ -94,10 +98,33 @@ export class BrokerWorld {
   async start(): Promise<void> {
     const { config, clock, disk, random } = this;
     const life = ++this.lives;
+    this.connection = { ...this.connection };
     const onFatal = (error: unknown): void => {
       if (life === this.lives) this.fatal = error; // a dead broker's last calls mean nothing
     };
-    this.broker = await clock.run(Broker.open({ config, clock, disk, random, logger: silentLogger, onFatal }));
+    const unpacker = this.unpacker();
+    this.broker = await clock.run(Broker.open({ config, clock, disk, random, unpacker, logger: silentLogger, onFatal }));
+  }
+
+  /** As the thread of a running broker: in order, each at some time. */
+  private unpacker(): Unpacker {
+    const random = new SeededRandom(this.lives);
+    let last: Promise<unknown> = Promise.resolve();
+    let giveUp = (): void => {};
+    const closed = new Promise<never>((_, reject) => {
+      giveUp = () => reject(unpackerClosed());
+    });
+    closed.catch(() => {});
+    return {
+      unpack: (job) => {
+        if (!random.chance(this.unpacking.laterChance)) return unpackBatch(job);
+        const pause = () => new Promise<void>((resolve) => this.clock.schedule(random.int(this.unpacking.maxMs), resolve));
+        const done = Promise.race([closed, last.then(pause)]).then(() => unpackBatch(job));
+        last = done.catch(() => {});
+        return done;
+      },
+      close: () => giveUp(),
+    };
   }
 
   async stop(): Promise<void> {

@@ -71,6 +71,7 @@ class Simulation {
       recoveryPointIntervalMs: random.pick([0, 5, 1000]),
       syncFsThreshold: random.pick([0, 3, 1000]),
     });
+    this.world.unpacking = { laterChance: random.pick([0, 0, 0.3, 1]), maxMs: random.pick([1, 20]) };
     this.history = new History(this.world.clock);
     this.arena = new Arena(this.world, this.history, new TopicsModel(this.history), random);
     const given = new Set<number>();

@@ -45,9 +45,10 @@ export class SmallDisk {
     this.path = path;
   }
 
-  static async create(mebibytes: number): Promise<SmallDisk> {
+  /** `options` are mount's. */
+  static async create(mebibytes: number, ...options: string[]): Promise<SmallDisk> {
     const path = newDirectory();
-    await must(["mount", "-t", "tmpfs", "-o", `size=${mebibytes}m`, "tmpfs", path]);
+    await must(["mount", "-t", "tmpfs", "-o", [`size=${mebibytes}m`, ...options].join(","), "tmpfs", path]);
     return new SmallDisk(path);
   }
 

@@ -31,10 +31,35 @@ const longs = [0, 1, -1, -2, 5, 1000, 2 ** 31, 2 ** 53, -(2 ** 53)];
 /** Fields that make an answer wait, which is no fault: kept short. */
 const waits = new Set(["maxWaitMs", "timeoutMs", "rebalanceTimeoutMs", "sessionTimeoutMs"]);
 
-/** Unpacks to 128 MiB of zeros. */
+/** How a record begins whose value is 1 GiB of zeros: whoever checks it has to go on to its end. */
+const endlessRecord = Buffer.concat([varint((1 << 30) + 10), Buffer.from([0, 0, 0, 1]), varint(1 << 30)]);
+const endless = Buffer.concat([endlessRecord, Buffer.alloc(128 << 20)]);
+
+/** An LZ4 block of one literal and a match of distance 1 that goes on for 4 MiB; with its size before it. */
+function lz4Block(): Buffer {
+  const block = Buffer.concat([Buffer.from([0x1f, 0, 1, 0]), Buffer.alloc(16_445, 255), Buffer.from([0, 0x10, 0])]);
+  return Buffer.concat([lz4Size(block.length), block]);
+}
+
+const lz4Size = (word: number): Buffer => Buffer.from(new Uint32Array([word]).buffer);
+
+/** They unpack to 128 MiB, but for snappy, which cannot make more than 21 of one. */
 const bomb = {
-  gzip: gzipSync(Buffer.alloc(128 << 20), { level: 6 }),
-  zstd: Buffer.from(Bun.zstdCompressSync(Buffer.alloc(128 << 20))),
+  gzip: gzipSync(endless, { level: 6 }),
+  zstd: Buffer.from(Bun.zstdCompressSync(endless)),
+  snappy: Buffer.concat([
+    Buffer.from([0x8f, 0x88, 0x89, 0x0a, endlessRecord.length << 2]),
+    endlessRecord,
+    Buffer.from([0]),
+    Buffer.alloc(3 * 330_000, Buffer.from([0xfe, 1, 0])),
+  ]),
+  lz4: Buffer.concat([
+    Buffer.from("04224d18607073", "hex"),
+    lz4Size((0x8000_0000 | endlessRecord.length) >>> 0),
+    endlessRecord,
+    ...Array<Buffer>(32).fill(lz4Block()),
+    Buffer.alloc(4),
+  ]),
 };
 
 /** Record bytes that a producer should not send. */
@@ -221,8 +246,13 @@ export function largeFrames(): Map<string, Buffer> {
     ["topics of 2^31-1 partitions", request(19, 2, 1, Buffer.concat([many(39_000, topicOfMany), int32(1000), Buffer.from([0])]))],
     ["100,000 unknown tags", flexible(3, 9, Buffer.concat([Buffer.from([1, 0, 0, 0]), uvarint(100_000), tags]))],
     ["a gzip bomb", produce(Buffer.concat([sealBatch(bomb.gzip, 1, noProducer, -1, 1)]))],
-    ["a gzip bomb of a mebibyte", produce(sealBatch(gzipSync(Buffer.alloc(1000 << 20), { level: 6 }), 1, noProducer, -1, 1))],
+    [
+      "a gzip bomb of a mebibyte",
+      produce(sealBatch(gzipSync(Buffer.concat([endlessRecord, Buffer.alloc(1000 << 20)]), { level: 6 }), 1, noProducer, -1, 1)),
+    ],
     ["a zstd bomb", produce(sealBatch(bomb.zstd, 1, noProducer, -1, 4))],
+    ["a snappy bomb", produce(sealBatch(bomb.snappy, 1, noProducer, -1, 2))],
+    ["an lz4 bomb", produce(sealBatch(bomb.lz4, 1, noProducer, -1, 3))],
     ["145,000 records", produce(emptyRecords(145_000))],
     ["a mebibyte of one record", produce(batchOf([Buffer.alloc(1_000_000)], noProducer, -1))],
     [

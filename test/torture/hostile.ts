@@ -89,7 +89,7 @@ export const large: Torture = {
   name: "large",
   cycles: { bounded: 1, endless: 3 },
   async run(run) {
-    const target = await broker(run, { "log.max_decompressed_bytes": String(8 * MIB) });
+    const target = await broker(run);
     const canary = await Canary.start(target);
     const client = await Client.open(target.port);
     await client.createTopic("fuzz", 3);
