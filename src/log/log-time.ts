@@ -46,13 +46,14 @@ export function findOffsetForTimestamp(log: Log, timestampMs: number, limitOffse
 export function findOffsetOfMaxTimestamp(log: Log, limitOffset: number): Promise<TimestampedOffset | null> {
   return log.reader.withGoodIndexes(async () => {
     log.checkUsable();
-    let latest: Segment | null = null;
-    for (const segment of log.segments)
-      if (segment.maxTimestamp.timestampMs > (latest?.maxTimestamp.timestampMs ?? -1)) latest = segment;
-    if (latest === null) return null;
+    let latest = log.segments[0];
+    if (latest === undefined) return null;
+    for (const segment of log.segments) if (segment.maxTimestamp.timestampMs > latest.maxTimestamp.timestampMs) latest = segment;
     const { timestampMs, offset } = latest.maxTimestamp;
-    const from = await positionAtOrBefore(latest, offset);
+    // A log whose records have no timestamps: as in Kafka, its first record has the largest one, -1.
+    const from = timestampMs < 0 ? 0 : await positionAtOrBefore(latest, offset);
     const found = await findRecord(latest, from, timestampMs, (record) => record.timestampMs === timestampMs);
+    if (found === null && timestampMs < 0) return null;
     if (found === null) throw new WrongIndex(latest);
     return found.offset < limitOffset ? found : null;
   });

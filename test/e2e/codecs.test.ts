@@ -4,7 +4,7 @@
  */
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { canMount, SmallDisk } from "../support/disks.ts";
 import {
@@ -143,7 +143,9 @@ if (targetKind === "binary") {
     "the codecs work where the temporary directory is mounted noexec",
     async () => {
       const disk = await SmallDisk.create(16, "noexec");
-      const bare = await startTarget({ env: { TMPDIR: disk.path, BUN_TMPDIR: disk.path } });
+      // The other thread that there can be, for syncs, is not to be mistaken for the one of the codecs.
+      const settings = { "broker.syncfs_threshold": "1000000" };
+      const bare = await startTarget({ settings, env: { TMPDIR: disk.path, BUN_TMPDIR: disk.path } });
       const driver = franzGo.start(bare.bootstrap);
       try {
         const script = join(disk.path, "script");
@@ -163,6 +165,10 @@ if (targetKind === "binary") {
             end += 100;
           }
         }
+        const threads = readdirSync(`/proc/${bare.pid}/task`).map((id) =>
+          readFileSync(`/proc/${bare.pid}/task/${id}/comm`, "utf8"),
+        );
+        expect(threads.filter((name) => name.startsWith("Worker")).length).toBe(1);
         expect(readdirSync(disk.path)).toEqual(["script"]); // nothing was unpacked there, to be executed or not
       } finally {
         await driver.close();
