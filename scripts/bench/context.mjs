@@ -40,10 +40,10 @@ export class Context {
     this.sleep = sleep;
   }
 
-  /** A new topic, removed after the row. The next load is told its number of partitions. */
-  async topic(partitions, isKept = false) {
+  /** A new topic, removed after the row. The next load is told its number of partitions. `config`: its configs, by name. */
+  async topic(partitions, isKept = false, config = {}) {
     const name = `t${++this.made}`;
-    if (this.peer.name !== "c") await createTopic(this.peer.port, name, partitions);
+    if (this.peer.name !== "c") await createTopic(this.peer.port, name, partitions, config);
     if (!isKept) this.topics.push(name);
     this.partitions = partitions;
     if (partitions >= MANY_PARTITIONS) {

@@ -21,6 +21,7 @@ const GROUP_TITLES = {
   start: "Start",
   recovery: "Recovery",
   limit: "Against the limit: a C server, page cache",
+  compression: "Topics with a compression of their own, page cache",
   tools: "Kafka's own perf tools",
   librdkafka: "librdkafka at its defaults",
   curves: "Cost as something grows",

@@ -213,6 +213,42 @@ function curveRow(what, n) {
   };
 }
 
+/** What a topic with a compression of its own costs: the producer sends text without compression. */
+function compressionRow(type, level, batchBytes) {
+  const config = { "compression.type": type, ...(level !== null && { [`compression.${type}.level`]: String(level) }) };
+  return {
+    id: `compression-${type}${level === null ? "" : level}-${batchBytes}`,
+    title: `${type}${level === null ? "" : `, level ${level}`}, batches of ${KB(batchBytes)}`,
+    group: "compression",
+    peers: ["quarkmq-page-cache", "kafka"],
+    show: ["cpuMsPerMib", "mbPerS"],
+    async run(x) {
+      const topic = await x.topic(4, false, config);
+      const shape = { recordBytes: 1024, batchBytes, producers: 4, text: true, maxBytes: x.volumeBytes };
+      const { mbPerS, cpuSPerGib } = throughput(await x.load(topic, shape), "In");
+      return { mbPerS, cpuMsPerMib: cpuSPerGib / 1.024 };
+    },
+  };
+}
+
+/** The defaults first; as it came, for comparison. */
+const COMPRESSIONS = [
+  ["producer", null],
+  ["gzip", -1],
+  ["snappy", null],
+  ["lz4", 9],
+  ["zstd", 3],
+];
+const MORE_COMPRESSIONS = [
+  ["gzip", 1],
+  ["gzip", 9],
+  ["lz4", 1],
+  ["lz4", 12],
+  ["zstd", 1],
+  ["zstd", 9],
+  ["zstd", 19],
+];
+
 const toolRow = (tool, recordBytes) => ({
   id: `tools-${tool}-${recordBytes}b`,
   title: `kafka-${tool === "produce" ? "producer" : "consumer"}-perf-test, ${KB(recordBytes)}, 1 partition`,
@@ -287,6 +323,8 @@ export function allRows(isQuick) {
     limitRow("consume", 1024, 16384, 1),
     limitRow("consume", 1024, 16384, 16),
     limitRow("consume", 100, 16384, 16),
+    ...[16384, 262144].flatMap((bytes) => COMPRESSIONS.map(([type, level]) => compressionRow(type, level, bytes))),
+    ...ifFull(...MORE_COMPRESSIONS.map(([type, level]) => compressionRow(type, level, 262144))),
     ...[1, 10, 100, 1000].map((n) => curveRow("partitions", n)),
     ...[0, 1000, 9900].map((n) => curveRow("idle", n)),
     ...[1, 10, 100, 1000].map((n) => curveRow("active", n)),
@@ -305,6 +343,7 @@ export const groups = [
   "start",
   "recovery",
   "limit",
+  "compression",
   "tools",
   "librdkafka",
   "curves",

@@ -4,13 +4,13 @@
  * batches of 16 KiB, five requests in flight per connection, one fetch in flight per connection.
  *
  *   load --port N --topic T [--partitions 1] [--record-bytes 1024] [--batch-bytes 16384] [--batches-per-request 1]
- *        [--producers 1] [--consumers 0] [--idle 0] [--acks -1] [--in-flight 5] [--rate 0] [--again]
+ *        [--producers 1] [--consumers 0] [--idle 0] [--acks -1] [--in-flight 5] [--rate 0] [--again] [--text]
  *        [--warmup-ms 500] [--duration-ms 3000] [--max-bytes 0] [--pid 0]
  *
  * rate 0: as fast as the answers come. rate N: N records a second in all, by the clock; a record's latency counts from the moment it
  * was due, so a broker that falls behind shows it. Consumers start at the log's end with a rate or with producers, else at offset 0;
  * at the end they begin again with --again. The warm-up lasts until every partition was written to twice (files are made by the first
- * write). --pid: the broker, whose CPU time within the window is reported.
+ * write). --text: values are words, each record's its own, which compress as text does; else all hold the same noise. --pid: the broker, whose CPU time within the window is reported.
  * Prints one line of JSON: what was acknowledged and received between warm-up and end. Bytes are those of whole batches.
  */
 
@@ -30,7 +30,7 @@
 enum { MAX_IN_FLIGHT = 512, FETCH_BYTES = 8 << 20, FETCH_PARTITION_BYTES = 1 << 20 };
 
 static struct {
-  int port, partitions, record_bytes, batch_bytes, batches_per_request, producers, consumers, idle, acks, in_flight, again, pid;
+  int port, partitions, record_bytes, batch_bytes, batches_per_request, producers, consumers, idle, acks, in_flight, again, text, pid;
   long rate, warmup_ms, duration_ms;
   int64_t max_bytes;
   const char *topic;
@@ -171,11 +171,26 @@ static void put_header(uint8_t **p, int key, int version) {
 static uint32_t batch_records, batch_bytes;
 static uint8_t *batch; /* the one that is sent again and again at full speed */
 
+static uint32_t random_state = 12345;
+static uint32_t next_random(void) { return (random_state = random_state * 1664525 + 1013904223) >> 8; }
+
+/* Fills the filler with words and numbers, a few of them often. */
+static void write_words(void) {
+  for (int at = 0; at < o.record_bytes;) {
+    char word[40];
+    uint32_t r = next_random();
+    int n = r % 3 ? snprintf(word, sizeof word, "word%u ", (r >> 4) % (r % 7 ? 60 : 5000)) : snprintf(word, sizeof word, "{\"field%u\":%u} ", (r >> 4) % 12, next_random() % 100000);
+    for (int i = 0; i < n && at < o.record_bytes; i++) filler[at++] = (uint8_t)word[i];
+  }
+}
+
 static void make_batch(void) {
   batch = malloc((size_t)o.batch_bytes + (size_t)o.record_bytes + 256);
   uint8_t *p = batch + BATCH_HEADER;
-  do put_record(&p, batch_records++, (uint32_t)o.record_bytes, filler);
-  while ((p - batch) + record_size(batch_records, (uint32_t)o.record_bytes) <= o.batch_bytes);
+  do {
+    if (o.text) write_words();
+    put_record(&p, batch_records++, (uint32_t)o.record_bytes, filler);
+  } while ((p - batch) + record_size(batch_records, (uint32_t)o.record_bytes) <= o.batch_bytes);
   batch_bytes = (uint32_t)(p - batch);
   seal_batch(batch, batch_bytes, batch_records);
 }
@@ -493,7 +508,7 @@ static void read_options(int argc, char **argv) {
   static const struct option names[] = {
       {"port", 1, 0, 'p'}, {"topic", 1, 0, 't'}, {"partitions", 1, 0, 'n'}, {"record-bytes", 1, 0, 'r'}, {"batch-bytes", 1, 0, 'b'},
       {"batches-per-request", 1, 0, 'k'}, {"producers", 1, 0, 'P'}, {"consumers", 1, 0, 'C'}, {"idle", 1, 0, 'I'}, {"acks", 1, 0, 'a'},
-      {"in-flight", 1, 0, 'f'}, {"rate", 1, 0, 'R'}, {"again", 0, 0, 'A'}, {"warmup-ms", 1, 0, 'w'}, {"duration-ms", 1, 0, 'd'},
+      {"in-flight", 1, 0, 'f'}, {"rate", 1, 0, 'R'}, {"again", 0, 0, 'A'}, {"text", 0, 0, 'T'}, {"warmup-ms", 1, 0, 'w'}, {"duration-ms", 1, 0, 'd'},
       {"max-bytes", 1, 0, 'm'}, {"pid", 1, 0, 'i'}, {0, 0, 0, 0}};
   for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
     long value = optarg ? atol(optarg) : 1;
@@ -511,6 +526,7 @@ static void read_options(int argc, char **argv) {
       case 'f': o.in_flight = (int)value; break;
       case 'R': o.rate = value; break;
       case 'A': o.again = 1; break;
+      case 'T': o.text = 1; break;
       case 'w': o.warmup_ms = value; break;
       case 'd': o.duration_ms = value; break;
       case 'm': o.max_bytes = value; break;
@@ -527,8 +543,7 @@ static void read_options(int argc, char **argv) {
 int main(int argc, char **argv) {
   read_options(argc, argv);
   filler = malloc((size_t)o.record_bytes);
-  uint32_t random = 12345;
-  for (int i = 0; i < o.record_bytes; i++) filler[i] = (uint8_t)((random = random * 1664525 + 1013904223) >> 24);
+  for (int i = 0; i < o.record_bytes; i++) filler[i] = (uint8_t)(next_random() >> 16);
   make_batch();
   epoll_fd = epoll_create1(0);
   for (int i = 0; i < o.idle; i++) connect_to(o.port);
