@@ -13,10 +13,12 @@ export function configsWithoutEffect(): { readonly of: string; readonly names: r
     const acting = new Set(configs.filter(({ acts }) => acts).map(({ name }) => name));
     return (name: string) => acting.has(name);
   };
+  /** The broker's names for what topics have that do not say. */
+  const defaultsOfTopics = new Set(topicOptions.filter(({ acts }) => acts).map(({ serverName }) => serverName));
   return [
     { of: "a topic", names: listed(topicOptions, actsIn(topicOptions)) },
     { of: "a group", names: listed(groupOptions, actsIn(groupOptions)) },
-    { of: "the broker", names: listed(brokerConfigs, actsByKafkaName) },
+    { of: "the broker", names: listed(brokerConfigs, (name) => actsByKafkaName(name) || defaultsOfTopics.has(name)) },
     { of: "a client-metrics subscription", names: clientMetricsOptions.map(({ name }) => name) },
   ];
 }
