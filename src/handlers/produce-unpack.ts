@@ -68,7 +68,11 @@ function refuse(one: Incoming, error: unknown): void {
 const lines = new WeakMap<ConnectionInfo, Promise<void>>();
 
 /** Runs `append` when the request is ready and those before it were appended: at once, mostly. */
-export function inTurn(connection: ConnectionInfo, ready: Promise<void> | undefined, append: () => void): Promise<void> | undefined {
+export function inTurn(
+  connection: ConnectionInfo,
+  ready: Promise<void> | undefined,
+  append: () => void,
+): Promise<void> | undefined {
   const ahead = lines.get(connection);
   if (ready === undefined && ahead === undefined) {
     append();
