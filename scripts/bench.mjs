@@ -4,6 +4,7 @@
 //   npm run bench -- --only produce,latency --rounds 1 --quick
 //   npm run bench -- --list                                  what there is
 //   npm run bench -- --profile produce                       where the CPU goes instead (also: consume, latency)
+//   npm run bench -- --soak 15                               whether memory stays flat over so many minutes
 //
 // The table goes to standard output; table, JSON and chart into bench-results/. src/README.md describes the rows.
 
@@ -18,6 +19,7 @@ import { Peer, peerNames, peerTitle } from "./bench/peers.mjs";
 import { profile } from "./bench/profile.mjs";
 import { advantages, markdown } from "./bench/report.mjs";
 import { allRows, groups } from "./bench/rows.mjs";
+import { soak } from "./bench/soak.mjs";
 
 const MIB = 2 ** 20;
 const SIZES = {
@@ -52,6 +54,7 @@ function readOptions() {
       seconds: { type: "string" },
       list: { type: "boolean", default: false },
       profile: { type: "string" },
+      soak: { type: "string" },
     },
   });
   const [only, peers] = [values.only.split(","), values.peers.split(",")];
@@ -143,6 +146,7 @@ async function main() {
   }
   await installBenchNeeds();
   if (options.profile) return profile(options.profile, options);
+  if (options.soak) return soak(Number(options.soak), options);
   onInterrupt = () => save(options, rows);
   for (let round = 1; round <= options.rounds; round++) {
     const order = round % 2 === 1 ? options.peers : [...options.peers].reverse();

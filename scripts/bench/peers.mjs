@@ -201,6 +201,11 @@ export class Peer {
     return { ownMib: (kib("RssAnon") + sharedDirtyKib) / 1024, residentMib: kib("VmRSS") / 1024 };
   }
 
+  /** Descriptors that it has open. */
+  openFiles() {
+    return readdirSync(`/proc/${this.pid}/fd`).length;
+  }
+
   /** CPU seconds since its start. */
   cpu() {
     const stat = readFileSync(`/proc/${this.pid}/stat`, "utf8");
