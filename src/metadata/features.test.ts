@@ -50,6 +50,7 @@ describe("an update", () => {
     ],
     ["metadata.version", 33, 0, "The controller does not support the given upgrade type."],
     ["metadata.version", 33, 4, "The controller does not support the given upgrade type."],
+    ["nope.version", 0, SAFE_DOWNGRADE, "Feature nope.version not found."],
     ["nope.version", 1, UPGRADE, "Local controller 1 does not support this feature."],
   ])("of %s to %d, type %d, is refused", (feature, level, type, why) => {
     expect(outcome(feature, level, type)).toEqual(refused(feature, level, why));

@@ -83,7 +83,9 @@ function updateFault(
 function levelFault(name: string, current: number, level: number, upgradeType: number, nodeId: number): string | null {
   if (upgradeType < UPGRADE || upgradeType > UNSAFE_DOWNGRADE) return "The controller does not support the given upgrade type.";
   if (level < 0) return "A feature version cannot be less than 0.";
-  const { min, max } = FEATURES.find((known) => known.name === name) ?? { min: 0, max: 0 };
+  const feature = FEATURES.find((known) => known.name === name);
+  if (feature === undefined && level === 0) return `Feature ${name} not found.`;
+  const { min, max } = feature ?? { min: 0, max: 0 };
   if (level < min || level > max) {
     if (max === 0) return `Local controller ${nodeId} does not support this feature.`;
     return `Local controller ${nodeId} only supports versions ${min === max ? min : `${min}-${max}`}`;

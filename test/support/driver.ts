@@ -175,6 +175,11 @@ export class ProcessDriver implements Driver {
     return Promise.race([answer, late]);
   }
 
+  /** A command beyond those of every driver. */
+  ask<T>(op: string, more: object = {}): Promise<T> {
+    return this.#call(op, more);
+  }
+
   createTopic(topic: string, partitions: number, configs: Record<string, string> = {}): Promise<void> {
     return this.#call("createTopic", { topic, partitions, configs });
   }
