@@ -1,5 +1,6 @@
 /** Consumer groups as handlers see them: which partition of __consumer_offsets a group belongs to, and that partition's machine. */
 import type { Logger } from "../base/logger.ts";
+import { effectiveGroupConfig } from "../config/group-configs.ts";
 import type { ServerConfig } from "../config/server-options.ts";
 import type {
   AllGroupsCommand,
@@ -15,16 +16,16 @@ import type { GroupRecord } from "../group/durable.ts";
 import { GroupMemory } from "../group/memory.ts";
 import { decodeGroupRecord, encodeGroupRecord, producerOfGroupRecord } from "../group/records.ts";
 import { GroupShard } from "../group/shard.ts";
-import type { ConsumerGroupConfig, GroupConfig } from "../group/turn.ts";
+import type { ConsumerGroupConfig, ConsumerGroupTimes, GroupConfig } from "../group/turn.ts";
 import type { Clock } from "../io/clock.ts";
 import type { Deadlines } from "../io/deadlines.ts";
 import type { Random } from "../io/random.ts";
 import type { TransactionMarker } from "../log/producer-state.ts";
-import type { TopicImage } from "../metadata/image.ts";
+import type { MetadataImage, TopicImage } from "../metadata/image.ts";
 import { GROUP_METADATA_TOPIC } from "../metadata/topic-name.ts";
 import { KafkaError } from "../protocol/errors.ts";
 import { type Answer, CoordinatorHost, type HostedPartition, type RecordCodec, type Unaddressed } from "./coordinator-host.ts";
-import { type SeenImage, SeenTopics } from "./seen-topics.ts";
+import { SeenTopics } from "./seen-topics.ts";
 
 /** The part of the broker that it needs. */
 export interface GroupSurroundings {
@@ -33,7 +34,7 @@ export interface GroupSurroundings {
   readonly deadlines: Deadlines;
   readonly random: Random;
   readonly logger: Logger;
-  readonly image: SeenImage;
+  readonly image: Pick<MetadataImage, "rev" | "topicByName" | "topicById" | "topics" | "broker" | "configs" | "onTopicCreated">;
   readonly topics: { ensureInternal(name: string): Promise<TopicImage> };
   partition(topic: string, index: number): HostedPartition | undefined;
   topicConfig(topicId: string): { readonly maxMessageBytes: number; readonly segmentBytes: number };
@@ -228,7 +229,7 @@ export class GroupCoordinator {
       clock,
       deadlines,
       logger,
-      create: () => new GroupShard(groupConfig(config), this.memory, logger, this.seenTopics),
+      create: () => new GroupShard(groupConfig(config, broker.image.configs), this.memory, logger, this.seenTopics),
       maxBatchBytes() {
         const { maxMessageBytes, segmentBytes } = broker.topicConfig(topicId);
         return Math.min(maxMessageBytes, segmentBytes);
@@ -252,7 +253,7 @@ function ignoreNotHere(error: unknown): null {
   throw error;
 }
 
-function groupConfig(config: ServerConfig): GroupConfig {
+function groupConfig(config: ServerConfig, configs: Pick<MetadataImage["configs"], "group">): GroupConfig {
   const { groupInitialRebalanceDelayMs, groupMinSessionTimeoutMs, groupMaxSessionTimeoutMs, groupMaxSize } = config;
   const { offsetMetadataMaxBytes } = config;
   const fromKafka = { groupInitialRebalanceDelayMs, groupMinSessionTimeoutMs, groupMaxSessionTimeoutMs, groupMaxSize };
@@ -265,21 +266,36 @@ function groupConfig(config: ServerConfig): GroupConfig {
     },
     offsetsRetentionMs: config.offsetsRetentionMinutes * 60_000,
     offsetsRetentionCheckIntervalMs: config.offsetsRetentionCheckIntervalMs,
-    consumer: consumerGroupConfig(config),
+    consumer: consumerGroupConfig(config, configs),
   };
 }
 
-function consumerGroupConfig(config: ServerConfig): ConsumerGroupConfig {
-  const times = {
-    sessionTimeoutMs: config.groupConsumerSessionTimeoutMs,
-    heartbeatIntervalMs: config.groupConsumerHeartbeatIntervalMs,
-    assignmentIntervalMs: config.groupConsumerAssignmentIntervalMs,
-  };
+function consumerGroupConfig(config: ServerConfig, configs: Pick<MetadataImage["configs"], "group">): ConsumerGroupConfig {
   return {
-    timesOf: () => times,
+    timesOf: (groupId) => consumerGroupTimes(config, configs.group(groupId)),
     maxSize: config.groupConsumerMaxSize,
     assignors: config.groupConsumerAssignors.map((name) => ASSIGNORS[name]),
     regexRefreshIntervalMs: config.groupConsumerRegexRefreshIntervalMs,
+  };
+}
+
+/** As they are now: a group can be given its own, and the broker's can be changed. */
+function consumerGroupTimes(config: ServerConfig, own: ReadonlyMap<string, string>): ConsumerGroupTimes {
+  if (own.size > 0) {
+    const { consumerSessionTimeoutMs, consumerHeartbeatIntervalMs, consumerAssignmentIntervalMs } = effectiveGroupConfig(
+      own,
+      config,
+    );
+    return {
+      sessionTimeoutMs: consumerSessionTimeoutMs,
+      heartbeatIntervalMs: consumerHeartbeatIntervalMs,
+      assignmentIntervalMs: consumerAssignmentIntervalMs,
+    };
+  }
+  return {
+    sessionTimeoutMs: config.groupConsumerSessionTimeoutMs,
+    heartbeatIntervalMs: config.groupConsumerHeartbeatIntervalMs,
+    assignmentIntervalMs: config.groupConsumerAssignmentIntervalMs,
   };
 }
 

@@ -2,7 +2,7 @@
 import type { SeenTopic, TopicsView } from "../group/consumer/topics-view.ts";
 import type { MetadataImage, TopicImage } from "../metadata/image.ts";
 
-export type SeenImage = Pick<MetadataImage, "rev" | "topicByName" | "topicById" | "topics" | "broker" | "onTopicCreated">;
+type SeenImage = Pick<MetadataImage, "rev" | "topicByName" | "topicById" | "topics" | "broker" | "onTopicCreated">;
 
 export class SeenTopics implements TopicsView {
   newTopicsVersion = 0;

@@ -85,18 +85,21 @@ const declared = {
     server: "group.consumer.session.timeout.ms",
     min: "group.consumer.min.session.timeout.ms",
     max: "group.consumer.max.session.timeout.ms",
+    acts: true,
     doc: "A member of a consumer group that is silent for this long is removed.",
   }),
   consumerHeartbeatIntervalMs: int("consumer.heartbeat.interval.ms", "5000", atLeast(1), {
     server: "group.consumer.heartbeat.interval.ms",
     min: "group.consumer.min.heartbeat.interval.ms",
     max: "group.consumer.max.heartbeat.interval.ms",
+    acts: true,
     doc: "How often the members of a consumer group are told to send heartbeats.",
   }),
   consumerAssignmentIntervalMs: int("consumer.assignment.interval.ms", "1000", atLeast(0), {
     server: "group.consumer.assignment.interval.ms",
     min: "group.consumer.min.assignment.interval.ms",
     max: "group.consumer.max.assignment.interval.ms",
+    acts: true,
     doc: "The least time between two new assignments of a consumer group.",
   }),
   consumerAssignorOffloadEnable: bool("consumer.assignor.offload.enable", "true", anything, {

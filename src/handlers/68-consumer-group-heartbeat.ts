@@ -15,7 +15,7 @@ export const consumerGroupHeartbeat = handler<typeof ConsumerGroupHeartbeat>({
   handle(call) {
     const { config, groups, random } = call.broker;
     const { request, version } = call;
-    requireConsumerProtocol(config);
+    requireConsumerProtocol(call.broker);
     const { groupId, memberId, memberEpoch, instanceId, rackId, rebalanceTimeoutMs, serverAssignor } = request;
     const { subscribedTopicNames: topicNames, subscribedTopicRegex: topicRegex, topicPartitions: owned } = request;
     const member = { groupId, memberId, memberEpoch, instanceId, rackId, rebalanceTimeoutMs, serverAssignor };

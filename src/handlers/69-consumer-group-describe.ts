@@ -20,7 +20,7 @@ export const consumerGroupDescribe = handler<typeof ConsumerGroupDescribe>({
   api: ConsumerGroupDescribe,
   served: "0-1",
   async handle(call) {
-    requireConsumerProtocol(call.broker.config);
+    requireConsumerProtocol(call.broker);
     call.reply({ groups: await Promise.all(call.request.groupIds.map((groupId) => describe(call, groupId))) });
   },
   onError: (error, call) => ({ groups: call.request.groupIds.map((groupId) => refused(groupId, error.code, null)) }),

@@ -28,6 +28,9 @@ export class GroupRig {
   readonly broker: Broker;
   topicExists: boolean;
   creationFails = false;
+  /** What was set for groups. */
+  readonly groupConfigs = new Map<string, ReadonlyMap<string, string>>();
+  groupVersion = 1;
 
   constructor(topicExists = true) {
     this.topicExists = topicExists;
@@ -46,6 +49,8 @@ export class GroupRig {
         onTopicCreated() {},
         rev: 1n,
         broker: () => undefined,
+        configs: { group: (id: string) => this.groupConfigs.get(id) ?? new Map() },
+        featureLevel: () => this.groupVersion,
         topics: () => [t, offsetsTopic],
       },
       topics: {

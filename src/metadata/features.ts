@@ -18,10 +18,13 @@ export const METADATA_VERSION = "metadata.version";
 
 /** Clients speak KIP-890 from level 2 on, and the coordinator fences by its rules. */
 export const TRANSACTION_VERSION = "transaction.version";
+/** 1: groups of the consumer protocol (KIP-848). */
+export const GROUP_VERSION = "group.version";
 
 export const FEATURES: readonly Feature[] = [
   { name: METADATA_VERSION, min: 7, max: 33 }, // Kafka 4.4: 3.3-IV3 to 4.4-IV2
   { name: TRANSACTION_VERSION, min: 0, max: 2 },
+  { name: GROUP_VERSION, min: 0, max: 1 },
 ];
 
 /** FeatureUpdate.UpgradeType. */
