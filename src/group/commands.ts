@@ -251,8 +251,10 @@ export interface FetchReply {
 export interface DescribeReply {
   readonly kind: "describe";
   readonly ticket: Ticket;
-  /** Null: there is no such group. */
+  /** Null: there is no such group of the classic protocol. */
   readonly group: DescribedGroup | null;
+  /** The name is that of a group of the consumer protocol. */
+  readonly isConsumerGroup: boolean;
 }
 
 export interface DescribedGroup {

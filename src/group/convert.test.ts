@@ -100,6 +100,7 @@ describe("others see both kinds", () => {
     const s = withTopic().joinConsumer("A");
     s.heard();
     expect(s.list().heard()).toEqual(["admin < list g(consumer consumer Stable)"]);
+    expect(s.describe().heard()).toEqual(["admin < describe nothing"]);
     expect(s.list([], ["classic"]).heard()).toEqual(["admin < list"]);
     expect(s.delete().heard()).toEqual(["admin < delete NON_EMPTY_GROUP"]);
     s.commit("A", [{ offset: 5 }], { generationId: 2 });

@@ -17,8 +17,9 @@ export function listGroups(turn: Turn, groups: Iterable<AnyGroup>, command: List
   turn.replies.push({ kind: "list", ticket: command.ticket, groups: listed });
 }
 
-export function describeGroup(turn: Turn, group: Group | undefined, { ticket }: DescribeCommand): void {
-  turn.replies.push({ kind: "describe", ticket, group: group === undefined ? null : described(group) });
+export function describeGroup(turn: Turn, group: AnyGroup | undefined, { ticket }: DescribeCommand): void {
+  const isConsumerGroup = group?.type === "consumer";
+  turn.replies.push({ kind: "describe", ticket, group: group?.type === "classic" ? described(group) : null, isConsumerGroup });
 }
 
 function described(group: Group): DescribedGroup {

@@ -111,7 +111,7 @@ export class GroupShard implements Machine<GroupCommand, GroupRecord, GroupReply
         fetchOffsets(turn, group ?? consumer, this.offsets, command);
         break;
       case "describe":
-        describeGroup(turn, group, command);
+        describeGroup(turn, group ?? consumer, command);
         break;
       case "delete":
         deleteGroup(turn, group ?? consumer, this.offsets, command);

@@ -24,7 +24,7 @@ function described(call: DescribeCall, groupId: string): Promise<GroupAnswer> {
   return new Promise((resolve) => {
     call.broker.groups.ask<"describe">({ kind: "describe", groupId }, (outcome) => {
       if (outcome instanceof KafkaError) resolve(refused(groupId, outcome.code));
-      else if (outcome.group === null) resolve(notFound(call, groupId));
+      else if (outcome.group === null) resolve(notFound(call, groupId, outcome.isConsumerGroup));
       else resolve(found(call, groupId, outcome.group));
     });
   });
@@ -49,10 +49,14 @@ function found(call: DescribeCall, groupId: string, group: NonNullable<ReplyTo<"
   };
 }
 
-function notFound(call: DescribeCall, groupId: string): GroupAnswer {
+function notFound(call: DescribeCall, groupId: string, isConsumerGroup: boolean): GroupAnswer {
   const dead = { ...refused(groupId, ErrorCode.NONE), groupState: "Dead" };
   if (call.version < NOT_FOUND_SINCE) return { ...dead, authorizedOperations: operations(call) };
-  return { ...dead, errorCode: ErrorCode.GROUP_ID_NOT_FOUND, errorMessage: `Group ${groupId} not found.` };
+  return {
+    ...dead,
+    errorCode: ErrorCode.GROUP_ID_NOT_FOUND,
+    errorMessage: `Group ${groupId} ${isConsumerGroup ? "is not a classic group" : "not found"}.`,
+  };
 }
 
 const operations = ({ request }: DescribeCall): number =>

@@ -1,8 +1,10 @@
 /** ConsumerGroupHeartbeat and ConsumerGroupDescribe from request to answer. What groups decide is tested in group/consumer/. */
 import { describe, expect, test } from "bun:test";
 import { KafkaError } from "../protocol/errors.ts";
+import { DescribeGroups } from "../protocol/messages/15-describe-groups.ts";
 import { ConsumerGroupHeartbeat } from "../protocol/messages/68-consumer-group-heartbeat.ts";
 import { ConsumerGroupDescribe } from "../protocol/messages/69-consumer-group-describe.ts";
+import { describeGroups as describeClassicGroups } from "./15-describe-groups.ts";
 import { consumerGroupHeartbeat } from "./68-consumer-group-heartbeat.ts";
 import { consumerGroupDescribe } from "./69-consumer-group-describe.ts";
 import { GroupRig, T_ID } from "./group-rig.ts";
@@ -78,6 +80,17 @@ describe("ConsumerGroupDescribe", () => {
       ]);
     }
     expect((await describeGroups(rig, ["g"], 1, true)).groups[0]!.authorizedOperations).toBe(0b1101_0100_1000);
+  });
+
+  test("DescribeGroups sends away to it", async () => {
+    const rig = new GroupRig();
+    await join(rig, "A");
+    const answer = await rig.ask(describeClassicGroups, DescribeGroups, 6, { groups: ["g"], includeAuthorizedOperations: false });
+    expect(answer.groups[0]).toMatchObject({
+      errorCode: 69,
+      errorMessage: "Group g is not a classic group.",
+      groupState: "Dead",
+    });
   });
 
   test("answers each group for itself", async () => {
