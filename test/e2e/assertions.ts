@@ -9,6 +9,7 @@ import type {
   Client,
   Codec,
   Driver,
+  GroupProtocol,
   MemberState,
   NewRecord,
   Offsets,
@@ -39,24 +40,30 @@ export interface Bench {
   again(how: "stop" | "kill", topic: string, partitions: number): Promise<void>;
 }
 
+/** A bench whose broker and drivers are the caller's to start. */
+export function emptyBench(name: string): Bench {
+  const bench = {} as Bench;
+  let topics = 0;
+  const led = (topic: string, partitions: number) =>
+    until(`${topic} to be led`, () => bench.neutral.offsets(topic, partitions, "latest").then(() => true));
+  bench.create = async (partitions, configs) => {
+    const topic = `${name}-${++topics}`;
+    await bench.own.createTopic(topic, partitions, configs);
+    await led(topic, partitions);
+    return topic;
+  };
+  bench.again = async (how, topic, partitions) => {
+    await bench.target[how]();
+    await bench.target.start();
+    await led(topic, partitions);
+  };
+  return bench;
+}
+
 /** Declares the whole list for one client. */
 export function assertEverything(client: Client): void {
   describe(client.name, () => {
-    const bench = {} as Bench;
-    let topics = 0;
-    const led = (topic: string, partitions: number) =>
-      until(`${topic} to be led`, () => bench.neutral.offsets(topic, partitions, "latest").then(() => true));
-    bench.create = async (partitions, configs) => {
-      const topic = `${client.name}-${++topics}`;
-      await bench.own.createTopic(topic, partitions, configs);
-      await led(topic, partitions);
-      return topic;
-    };
-    bench.again = async (how, topic, partitions) => {
-      await bench.target[how]();
-      await bench.target.start();
-      await led(topic, partitions);
-    };
+    const bench = emptyBench(client.name);
     beforeAll(async () => {
       bench.target = await startTarget();
       bench.own = client.start(bench.target.bootstrap);
@@ -289,7 +296,7 @@ async function offsetsByTime(bench: Bench, client: Client): Promise<void> {
 }
 
 /** Waits until the members have all `partitions` between them, each only once, and each some; then the partitions of each. */
-async function settled(members: Driver[], partitions: number, timeoutMs = 30_000): Promise<number[][]> {
+export async function settled(members: Driver[], partitions: number, timeoutMs = 30_000): Promise<number[][]> {
   return until(
     `${members.length} members to share ${partitions} partitions`,
     async () => {
@@ -307,7 +314,7 @@ async function settled(members: Driver[], partitions: number, timeoutMs = 30_000
 const values = (state: MemberState): string[] => state.records.map((r) => String(r.value));
 
 /** Waits until the members have read every one of `wanted` between them. */
-async function haveRead(members: Driver[], wanted: string[]): Promise<void> {
+export async function haveRead(members: Driver[], wanted: string[]): Promise<void> {
   await until(
     "the members to read everything",
     async () => {
@@ -321,24 +328,25 @@ async function haveRead(members: Driver[], wanted: string[]): Promise<void> {
 }
 
 /** Writes ten records to each of the partitions and returns their values. */
-async function feed(bench: Bench, topic: string, partitions: number, name: string): Promise<string[]> {
+export async function feed(bench: Bench, topic: string, partitions: number, name: string): Promise<string[]> {
   const records = Array.from({ length: partitions * 10 }, (_, i) => ({ partition: i % partitions, value: `${name} ${i}` }));
   await bench.neutral.produce(topic, records);
   return records.map((r) => r.value);
 }
 
-async function rebalances(bench: Bench, client: Client): Promise<void> {
+/** Members come, go and die; `protocol` is what they speak to the broker. */
+export async function rebalances(bench: Bench, client: Client, protocol: GroupProtocol = "classic"): Promise<void> {
   const topic = await bench.create(4);
   const group = `group-${topic}`;
   const [a, b, c] = [client, client, client].map((x) => x.start(bench.target.bootstrap)) as [Driver, Driver, Driver];
   try {
     const first = await feed(bench, topic, 4, "alone");
-    await a.join(topic, group);
+    await a.join(topic, group, protocol);
     await settled([a], 4);
     await haveRead([a], first);
     await a.commit();
 
-    await b.join(topic, group);
+    await b.join(topic, group, protocol);
     const shares = await settled([a, b], 4);
     expect(shares.map((s) => s.length)).toEqual([2, 2]);
     await sleep(300); // fetches of partitions given away may be under way for 100 ms
@@ -361,7 +369,7 @@ async function rebalances(bench: Bench, client: Client): Promise<void> {
     await haveRead([a], await feed(bench, topic, 4, "after leaving"));
     await a.commit();
 
-    await c.join(topic, group);
+    await c.join(topic, group, protocol);
     await settled([a, c], 4);
     await c.kill();
     await settled([a], 4, 20_000); // after the session timeout
@@ -373,12 +381,12 @@ async function rebalances(bench: Bench, client: Client): Promise<void> {
   }
 }
 
-async function committedOffsets(bench: Bench, client: Client): Promise<void> {
+export async function committedOffsets(bench: Bench, client: Client, protocol: GroupProtocol = "classic"): Promise<void> {
   const topic = await bench.create(2);
   const group = `group-${topic}`;
   const before = await feed(bench, topic, 2, "before");
   const a = client.start(bench.target.bootstrap);
-  await a.join(topic, group);
+  await a.join(topic, group, protocol);
   await haveRead([a], before);
   await a.commit();
   await a.leave();
@@ -386,7 +394,7 @@ async function committedOffsets(bench: Bench, client: Client): Promise<void> {
   await bench.again("stop", topic, 2);
   const after = await feed(bench, topic, 2, "after");
   const b = client.start(bench.target.bootstrap);
-  await b.join(topic, group);
+  await b.join(topic, group, protocol);
   await haveRead([b], after);
   const state = await b.member();
   expect(values(state).sort()).toEqual(after.sort());

@@ -9,6 +9,9 @@ import { sleep } from "./until.ts";
 
 export type Codec = "none" | "gzip" | "snappy" | "lz4" | "zstd";
 
+/** How members of groups talk to the broker: by JoinGroup and SyncGroup, or by the heartbeats of KIP-848. */
+export type GroupProtocol = "classic" | "consumer";
+
 /** A record as the tests write it. Bytes are base64 on the wire between test and driver, and strings of "latin1" nowhere. */
 export interface NewRecord {
   /** null: the client's own partitioner decides. */
@@ -64,7 +67,7 @@ export interface Driver {
   /** The offset of each partition at the beginning, the end, or the first record of that time or later. */
   offsets(topic: string, partitions: number, at: "earliest" | "latest" | number): Promise<Offsets>;
   /** Joins a group with this process's one member, which reads on from the committed offsets or else from the beginning. */
-  join(topic: string, group: string): Promise<void>;
+  join(topic: string, group: string, protocol?: GroupProtocol): Promise<void>;
   member(): Promise<MemberState>;
   /** Commits what the member has read of the partitions that it has. */
   commit(): Promise<void>;
@@ -203,8 +206,8 @@ export class ProcessDriver implements Driver {
     return (await this.#call<{ offsets: Offsets }>("offsets", { topic, at })).offsets;
   }
 
-  join(topic: string, group: string): Promise<void> {
-    return this.#call("join", { topic, group, sessionTimeoutMs: SESSION_TIMEOUT_MS });
+  join(topic: string, group: string, protocol: GroupProtocol = "classic"): Promise<void> {
+    return this.#call("join", { topic, group, protocol, sessionTimeoutMs: SESSION_TIMEOUT_MS });
   }
 
   async member(): Promise<MemberState> {
@@ -263,6 +266,17 @@ export const librdkafka: Client = {
   name: "librdkafka",
   start: (bootstrap) =>
     new ProcessDriver("librdkafka", ["/usr/bin/python3", join(root, "test/support/python/driver.py"), bootstrap]),
+  ...everything,
+};
+
+/** The newest librdkafka: Debian's is older than KIP-848. */
+export const newLibrdkafka: Client = {
+  name: "new-librdkafka",
+  start: (bootstrap) =>
+    new ProcessDriver("new-librdkafka", [
+      ...["env", `PYTHONPATH=${join(cache, "python")}`],
+      ...["/usr/bin/python3", join(root, "test/support/python/driver.py"), bootstrap],
+    ]),
   ...everything,
 };
 

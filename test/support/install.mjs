@@ -51,8 +51,12 @@ const debian = {
   "golang-go": () => said("go", ["version"]) !== "",
   kcat: () => said("kcat", ["-V"]) !== "",
   strace: () => process.getuid() !== 0 || said("strace", ["-V"]) !== "", // one torture wants it, and is skipped without
+  "python3-pip": () => said("/usr/bin/python3", ["-m", "pip", "--version"]) !== "",
   "python3-confluent-kafka": () => said("/usr/bin/python3", ["-c", "import confluent_kafka; print(1)"]) !== "",
 };
+
+/** The newest librdkafka comes inside a Python package, for the Python that Debian's python3-confluent-kafka is for. */
+const LIBRDKAFKA = "confluent-kafka==2.16.1";
 
 function debianPackages() {
   const missing = Object.keys(debian).filter((name) => !debian[name]());
@@ -89,6 +93,15 @@ function javaPrograms() {
       run("javac", ["-d", join(cache, "java"), "-cp", join(cache, "kafka/libs/*"), source]);
     });
   }
+}
+
+function newLibrdkafka() {
+  once("new-librdkafka", [LIBRDKAFKA, process.platform, process.arch], () => {
+    const target = join(cache, "python");
+    rmSync(target, { recursive: true, force: true });
+    const options = ["--quiet", "--disable-pip-version-check", "--root-user-action=ignore", "--no-deps", "--only-binary=:all:"];
+    run("/usr/bin/python3", ["-m", "pip", "install", ...options, "--target", target, LIBRDKAFKA]);
+  });
 }
 
 function javascriptClients() {
@@ -155,6 +168,7 @@ export function installTestNeeds() {
   javaPrograms();
   javascriptClients();
   goDriver();
+  newLibrdkafka();
 }
 
 if (process.argv[1] === import.meta.filename) installTestNeeds();

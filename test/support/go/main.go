@@ -44,6 +44,7 @@ type command struct {
 	Op               string            `json:"op"`
 	Topic            string            `json:"topic"`
 	Group            string            `json:"group"`
+	Protocol         string            `json:"protocol"`
 	Codec            string            `json:"codec"`
 	Partitions       int32             `json:"partitions"`
 	Configs          map[string]string `json:"configs"`
@@ -240,12 +241,16 @@ func join(q command) {
 			}
 		}
 	}
-	m.client = client(
+	options := []kgo.Opt{
 		kgo.ConsumerGroup(q.Group), kgo.ConsumeTopics(q.Topic), kgo.DisableAutoCommit(),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.SessionTimeout(time.Duration(q.SessionTimeoutMs)*time.Millisecond), kgo.HeartbeatInterval(500*time.Millisecond),
 		kgo.OnPartitionsAssigned(change(true)), kgo.OnPartitionsRevoked(change(false)), kgo.OnPartitionsLost(change(false)),
-	)
+	}
+	if q.Protocol == "consumer" {
+		options = append(options, kgo.ServerSideBalancer(), kgo.Balancers(kgo.StickyBalancer()))
+	}
+	m.client = client(options...)
 	ctx, stop := context.WithCancel(context.Background())
 	m.stop = stop
 	group = m

@@ -174,8 +174,12 @@ public final class Driver {
     volatile boolean running = true;
 
     Member(JsonNode q) {
-      consumer = consumer("group.id", q.get("group").asText(), "auto.offset.reset", "earliest",
-          "session.timeout.ms", q.get("sessionTimeoutMs").asInt(), "heartbeat.interval.ms", 500);
+      String group = q.get("group").asText();
+      // By the consumer protocol the broker says the times.
+      consumer = q.get("protocol").asText().equals("consumer")
+          ? consumer("group.id", group, "auto.offset.reset", "earliest", "group.protocol", "consumer")
+          : consumer("group.id", group, "auto.offset.reset", "earliest", "session.timeout.ms",
+              q.get("sessionTimeoutMs").asInt(), "heartbeat.interval.ms", 500);
       consumer.subscribe(List.of(q.get("topic").asText()), this);
       thread.start();
     }

@@ -88,11 +88,12 @@ async function offsets({ topic, at }) {
   return { offsets: Object.fromEntries(listed.map((o, p) => [p, Number(o)])) };
 }
 
-async function join({ topic, group, sessionTimeoutMs }) {
+async function join({ topic, group, protocol, sessionTimeoutMs }) {
   const consumer = new Consumer({
     ...base,
     retries: 200,
     groupId: group,
+    groupProtocol: protocol,
     sessionTimeout: sessionTimeoutMs,
     rebalanceTimeout: 10_000,
     heartbeatInterval: 500,
