@@ -58,6 +58,17 @@ export interface StreamResult {
   failed: string[];
 }
 
+export interface NewTransaction {
+  transactionalId: string;
+  instance: number;
+  topic: string;
+  values: [partition: number, value: string][];
+  /** What it commits for partition 0 of the topic, null for nothing. */
+  offsets: { group: string; offset: number } | null;
+  /** "open": it is left as it is. */
+  ends: "commit" | "abort" | "open";
+}
+
 export interface Driver {
   createTopic(topic: string, partitions: number, configs?: Record<string, string>): Promise<void>;
   /** Resolves once all are acknowledged by all replicas: where each record went. */
@@ -82,6 +93,13 @@ export interface Driver {
   close(): Promise<void>;
 }
 
+export interface TransactionalDriver extends Driver {
+  /** One transaction, by the instance of that number of the producer with this id (a new one fences the others). */
+  transact(transaction: NewTransaction): Promise<void>;
+  /** Reads all partitions from the beginning as a consumer of committed data: at least `count` records, and what comes soon after. */
+  committed(topic: string, partitions: number, count: number): Promise<ReadRecord[]>;
+}
+
 /** A client of the suite: how to start its driver, and what it cannot do (by its own design, not by the broker's). */
 export interface Client {
   name: string;
@@ -92,6 +110,12 @@ export interface Client {
   writesNullHeaders: boolean;
   /** Can write the same header name twice in one record. */
   repeatsHeaders: boolean;
+}
+
+export interface TransactionalClient extends Client {
+  start(bootstrap: string): TransactionalDriver;
+  /** Can commit any offset for any group within a transaction. */
+  commitsAnyOffsetInTransactions: boolean;
 }
 
 /** The session timeout of the members: the shortest that Kafka allows by default. */
@@ -119,7 +143,7 @@ const fromWire = (r: WireRecord): ReadRecord => ({
 });
 
 /** A driver that is a process of its own. */
-export class ProcessDriver implements Driver {
+export class ProcessDriver implements TransactionalDriver {
   readonly name: string;
   #child: Bun.Subprocess<"pipe", "pipe", "pipe">;
   #waiting = new Map<number, { resolve: (result: unknown) => void; reject: (error: Error) => void }>();
@@ -236,6 +260,14 @@ export class ProcessDriver implements Driver {
     return { ...result, acked: result.acked ?? [], failed: result.failed ?? [] };
   }
 
+  transact(transaction: NewTransaction): Promise<void> {
+    return this.#call("transact", transaction);
+  }
+
+  async committed(topic: string, partitions: number, count: number): Promise<ReadRecord[]> {
+    return (await this.#call<{ records: WireRecord[] }>("committed", { topic, partitions, count })).records.map(fromWire);
+  }
+
   async kill(): Promise<void> {
     this.#child.kill("SIGKILL");
     await this.#child.exited;
@@ -248,21 +280,27 @@ export class ProcessDriver implements Driver {
   }
 }
 
-const everything = { setsTimestamps: true, writesNullHeaders: true, repeatsHeaders: true };
+const everything = {
+  setsTimestamps: true,
+  writesNullHeaders: true,
+  repeatsHeaders: true,
+  commitsAnyOffsetInTransactions: true,
+};
 
-export const franzGo: Client = {
+export const franzGo: TransactionalClient = {
   name: "franz-go",
   start: (bootstrap) => new ProcessDriver("franz-go", [join(cache, "bin/franz-go-driver"), bootstrap]),
   ...everything,
+  commitsAnyOffsetInTransactions: false, // only what its group session has read
 };
 
-export const java: Client = {
+export const java: TransactionalClient = {
   name: "java",
   start: (bootstrap) => new ProcessDriver("java", [join(kafkaBin, "java-driver.sh"), bootstrap]),
   ...everything,
 };
 
-export const librdkafka: Client = {
+export const librdkafka: TransactionalClient = {
   name: "librdkafka",
   start: (bootstrap) =>
     new ProcessDriver("librdkafka", ["/usr/bin/python3", join(root, "test/support/python/driver.py"), bootstrap]),
@@ -280,17 +318,18 @@ export const newLibrdkafka: Client = {
   ...everything,
 };
 
-export const kafkajs: Client = {
+export const kafkajs: TransactionalClient = {
   name: "kafkajs",
   start: (bootstrap) => new ProcessDriver("kafkajs", [newNode, join(root, "test/support/js/kafkajs-driver.mjs"), bootstrap]),
   ...everything,
   writesNullHeaders: false, // it asks for the byte length of each header's value
 };
 
-export const platformatic: Client = {
+export const platformatic: TransactionalClient = {
   name: "platformatic",
   start: (bootstrap) =>
     new ProcessDriver("platformatic", [newNode, join(root, "test/support/js/platformatic-driver.mjs"), bootstrap]),
   ...everything,
   repeatsHeaders: false, // its headers are a map
+  commitsAnyOffsetInTransactions: false, // only that of a message that its consumer has read
 };

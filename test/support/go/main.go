@@ -54,6 +54,11 @@ type command struct {
 	At               json.RawMessage   `json:"at"`
 	TimeoutMs        int64             `json:"timeoutMs"`
 	SessionTimeoutMs int64             `json:"sessionTimeoutMs"`
+	TransactionalID  string            `json:"transactionalId"`
+	Instance         int               `json:"instance"`
+	Values           [][2]any          `json:"values"`
+	Ends             string            `json:"ends"`
+	Count            int               `json:"count"`
 }
 
 type placed struct {
@@ -189,6 +194,59 @@ func read(ctx context.Context, q command) (any, error) {
 			if wanted && k.Offset >= end-1 {
 				delete(left, k.Partition)
 			}
+		})
+	}
+	return map[string]any{"records": records}, nil
+}
+
+var transactional = map[string]*kgo.Client{}
+
+func transact(ctx context.Context, q command) error {
+	key := fmt.Sprint(q.TransactionalID, " ", q.Instance)
+	c := transactional[key]
+	if c == nil {
+		c = client(
+			kgo.TransactionalID(q.TransactionalID), kgo.TransactionTimeout(10*time.Second),
+			kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		)
+		transactional[key] = c
+	}
+	if err := c.BeginTransaction(); err != nil {
+		return err
+	}
+	for _, v := range q.Values {
+		r := &kgo.Record{Topic: q.Topic, Partition: int32(v[0].(float64)), Value: []byte(v[1].(string))}
+		if err := c.ProduceSync(ctx, r).FirstErr(); err != nil {
+			return err
+		}
+	}
+	if q.Ends == "open" {
+		return nil
+	}
+	return c.EndTransaction(ctx, kgo.TransactionEndTry(q.Ends == "commit"))
+}
+
+func committed(ctx context.Context, q command) (any, error) {
+	from := map[int32]kgo.Offset{}
+	for p := int32(0); p < q.Partitions; p++ {
+		from[p] = kgo.NewOffset().AtStart()
+	}
+	c := client(
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{q.Topic: from}),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxWait(100*time.Millisecond),
+	)
+	defer c.Close()
+	records := []record{}
+	for quiet := time.Now().Add(time.Second); len(records) < q.Count || time.Now().Before(quiet); {
+		within, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
+		fetches := c.PollFetches(within)
+		cancel()
+		if ctx.Err() != nil {
+			return map[string]any{"records": records}, nil
+		}
+		fetches.EachRecord(func(k *kgo.Record) {
+			records = append(records, toRecord(k))
+			quiet = time.Now().Add(time.Second)
 		})
 	}
 	return map[string]any{"records": records}, nil
@@ -367,6 +425,10 @@ func execute(q command) (any, error) {
 		return nil, err
 	case "produce":
 		return produce(ctx, q)
+	case "transact":
+		return nil, transact(ctx, q)
+	case "committed":
+		return committed(ctx, q)
 	case "read":
 		return read(ctx, q)
 	case "offsets":

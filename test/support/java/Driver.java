@@ -24,6 +24,7 @@ import java.util.concurrent.TimeUnit;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.OffsetSpec;
+import org.apache.kafka.clients.consumer.ConsumerGroupMetadata;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
@@ -79,6 +80,60 @@ public final class Driver {
     return PRODUCERS.computeIfAbsent(codec, c -> new KafkaProducer<>(
         config("compression.type", c, "max.request.size", 8 << 20, "batch.size", 64 << 10, "linger.ms", 5),
         new ByteArraySerializer(), new ByteArraySerializer()));
+  }
+
+  private static final Map<String, KafkaProducer<byte[], byte[]>> TRANSACTIONAL = new HashMap<>();
+
+  private static JsonNode transact(JsonNode q) throws Exception {
+    String id = q.get("transactionalId").asText();
+    String topic = q.get("topic").asText();
+    String instance = id + " " + q.get("instance").asInt();
+    KafkaProducer<byte[], byte[]> p = TRANSACTIONAL.get(instance);
+    if (p == null) {
+      p = new KafkaProducer<>(config("transactional.id", id, "transaction.timeout.ms", 10_000),
+          new ByteArraySerializer(), new ByteArraySerializer());
+      p.initTransactions();
+      TRANSACTIONAL.put(instance, p);
+    }
+    p.beginTransaction();
+    List<Future<RecordMetadata>> sent = new ArrayList<>();
+    for (JsonNode v : q.get("values"))
+      sent.add(p.send(new ProducerRecord<>(topic, v.get(0).asInt(), null, v.get(1).asText().getBytes())));
+    p.flush();
+    for (Future<RecordMetadata> f : sent) f.get();
+    JsonNode offsets = q.get("offsets");
+    if (!offsets.isNull())
+      p.sendOffsetsToTransaction(
+          Map.of(new TopicPartition(topic, 0), new OffsetAndMetadata(offsets.get("offset").asLong())),
+          new ConsumerGroupMetadata(offsets.get("group").asText()));
+    switch (q.get("ends").asText()) {
+      case "commit": p.commitTransaction(); break;
+      case "abort": p.abortTransaction(); break;
+    }
+    return null;
+  }
+
+  private static JsonNode committed(JsonNode q) {
+    ObjectNode out = JSON.createObjectNode();
+    ArrayNode records = out.putArray("records");
+    List<TopicPartition> all = new ArrayList<>();
+    for (int i = 0; i < q.get("partitions").asInt(); i++) all.add(new TopicPartition(q.get("topic").asText(), i));
+    try (KafkaConsumer<byte[], byte[]> c = new KafkaConsumer<>(
+        config("isolation.level", "read_committed", "fetch.max.wait.ms", 100),
+        new ByteArrayDeserializer(), new ByteArrayDeserializer())) {
+      c.assign(all);
+      c.seekToBeginning(all);
+      long deadline = System.currentTimeMillis() + q.get("timeoutMs").asLong();
+      long quiet = System.currentTimeMillis() + 1000;
+      while (System.currentTimeMillis() < deadline
+          && (records.size() < q.get("count").asInt() || System.currentTimeMillis() < quiet)) {
+        for (ConsumerRecord<byte[], byte[]> r : c.poll(Duration.ofMillis(100))) {
+          addRecord(records, r);
+          quiet = System.currentTimeMillis() + 1000;
+        }
+      }
+    }
+    return out;
   }
 
   private static JsonNode produce(JsonNode q) throws Exception {
@@ -313,6 +368,8 @@ public final class Driver {
     switch (q.get("op").asText()) {
       case "createTopic": return createTopic(q);
       case "produce": return produce(q);
+      case "transact": return transact(q);
+      case "committed": return committed(q);
       case "read": return read(q);
       case "offsets": return offsets(q);
       case "join": member = new Member(q); return null;

@@ -124,6 +124,44 @@ async function read({ topic, from, to }) {
   return { records };
 }
 
+const transactional = new Map();
+
+async function transact({ transactionalId, instance, topic, values, offsets: commits, ends }) {
+  const key = `${transactionalId} ${instance}`;
+  if (!transactional.has(key)) {
+    const options = { transactionalId, transactionTimeout: 10_000, idempotent: true, maxInFlightRequests: 1 };
+    const producer = kafka.producer({ ...options, retry: { ...retry, retries: 10 } });
+    await producer.connect();
+    transactional.set(key, producer);
+  }
+  const transaction = await transactional.get(key).transaction();
+  for (const [partition, value] of values) await transaction.send({ topic, acks: -1, messages: [{ partition, value }] });
+  if (commits !== null) {
+    const partitions = [{ partition: 0, offset: String(commits.offset) }];
+    await transaction.sendOffsets({ consumerGroupId: commits.group, topics: [{ topic, partitions }] });
+  }
+  if (ends === "commit") await transaction.commit();
+  else if (ends === "abort") await transaction.abort();
+}
+
+async function committed({ topic, count }) {
+  const records = [];
+  const consumer = kafka.consumer({ groupId: `committed-${process.pid}-${Math.random()}`, maxWaitTimeInMs: 100 });
+  await consumer.connect();
+  await consumer.subscribe({ topic, fromBeginning: true });
+  let quietAt = Date.now() + 1000;
+  await consumer.run({
+    autoCommit: false,
+    eachMessage: async ({ partition, message }) => {
+      records.push(recordOf(partition, message));
+      quietAt = Date.now() + 1000;
+    },
+  });
+  while (records.length < count || Date.now() < quietAt) await sleep(20);
+  await consumer.disconnect();
+  return { records };
+}
+
 async function offsets({ topic, at }) {
   const a = await theAdmin();
   const list = typeof at === "number" ? await a.fetchTopicOffsetsByTimestamp(topic, at) : await a.fetchTopicOffsets(topic);
@@ -178,6 +216,8 @@ serve({
   },
   produce,
   read,
+  transact,
+  committed,
   offsets,
   join,
   member: async () => ({ partitions: member.partitions, records: member.records, fault: member.fault }),

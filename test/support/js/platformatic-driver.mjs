@@ -80,6 +80,39 @@ async function read({ topic, from, to }) {
   return { records };
 }
 
+const transactional = new Map();
+
+async function transact({ transactionalId, instance, topic, values, ends }) {
+  const key = `${transactionalId} ${instance}`;
+  if (!transactional.has(key)) {
+    transactional.set(key, new Producer({ ...base, idempotent: true, transactionalId, retries: 20 }));
+  }
+  const transaction = await transactional.get(key).beginTransaction();
+  for (const [partition, value] of values)
+    await transaction.send({ messages: [{ topic, partition, value: Buffer.from(value) }], acks: -1 });
+  if (ends === "commit") await transaction.commit();
+  else if (ends === "abort") await transaction.abort();
+}
+
+async function committed({ topic, count }) {
+  const records = [];
+  const consumer = new Consumer({
+    ...base,
+    retries: 100,
+    groupId: `committed-${process.pid}-${Math.random()}`,
+    maxWaitTime: 100,
+  });
+  const messages = await consumer.consume({ topics: [topic], autocommit: false, mode: "earliest", isolationLevel: 1 });
+  let quietAt = Date.now() + 1000;
+  messages.on("data", (m) => {
+    records.push(recordOf(m));
+    quietAt = Date.now() + 1000;
+  });
+  while (records.length < count || Date.now() < quietAt) await sleep(20);
+  await consumer.close(true);
+  return { records };
+}
+
 async function offsets({ topic, at }) {
   const consumer = new Consumer({ ...base, retries: 100, groupId: `offsets-${process.pid}` });
   const timestamp = at === "earliest" ? -2n : at === "latest" ? -1n : BigInt(at);
@@ -136,6 +169,8 @@ serve({
   },
   produce,
   read,
+  transact,
+  committed,
   offsets,
   join,
   member: async () => ({ partitions: owned(), records: member.records, fault: member.fault }),

@@ -127,6 +127,47 @@ def read(q):
     return {"records": records}
 
 
+TRANSACTIONAL = {}
+
+
+def transact(q):
+    key = (q["transactionalId"], q["instance"])
+    if key not in TRANSACTIONAL:
+        p = Producer({**BASE, "transactional.id": q["transactionalId"], "transaction.timeout.ms": 10000, "linger.ms": 0})
+        p.init_transactions(20)
+        TRANSACTIONAL[key] = p
+    p = TRANSACTIONAL[key]
+    p.begin_transaction()
+    for partition, value in q["values"]:
+        p.produce(q["topic"], value=value.encode(), partition=partition)
+    p.flush(10)
+    if q["offsets"]:
+        group = Consumer({**BASE, "group.id": q["offsets"]["group"]})
+        committed = [TopicPartition(q["topic"], 0, q["offsets"]["offset"])]
+        p.send_offsets_to_transaction(committed, group.consumer_group_metadata(), 20)
+        group.close()
+    if q["ends"] == "commit":
+        p.commit_transaction(20)
+    elif q["ends"] == "abort":
+        p.abort_transaction(20)
+
+
+def committed(q):
+    consumer = reader(**{"isolation.level": "read_committed"})
+    consumer.assign([TopicPartition(q["topic"], p, 0) for p in range(q["partitions"])])
+    records = []
+    deadline = time.monotonic() + q["timeoutMs"] / 1000
+    quiet = time.monotonic() + 1
+    while time.monotonic() < deadline and (len(records) < q["count"] or time.monotonic() < quiet):
+        for m in consumer.consume(1000, 0.1):
+            if m.error():
+                raise KafkaException(m.error())
+            records.append(record_of(m))
+            quiet = time.monotonic() + 1
+    consumer.close()
+    return {"records": records}
+
+
 def offsets(q):
     consumer = reader()
     partitions = consumer.list_topics(q["topic"], timeout=10).topics[q["topic"]].partitions
@@ -281,6 +322,10 @@ class Driver:
         if op == "join":
             self.member = Member(q)
             return None
+        if op == "transact":
+            return transact(q)
+        if op == "committed":
+            return committed(q)
         if op == "member":
             return self.member.state()
         if op == "commit":
