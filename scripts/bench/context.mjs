@@ -4,7 +4,7 @@ import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { createTopic, deleteTopic, sleep } from "./admin.mjs";
-import { kafkaSupport, program } from "./needs.mjs";
+import { kafkaLibs, kafkaSupport, program, root } from "./needs.mjs";
 import { brokerEnvironment } from "./peers.mjs";
 import { median } from "./statistics.mjs";
 
@@ -186,6 +186,15 @@ export class Context {
     const [megabytes, read] = [Number(last[2]) * 1.048576, Number(last[4])];
     if (!(seconds > 0)) throw new Error(`not understood: ${last.join(",")}`);
     return { mbPerS: megabytes / seconds, recordsPerS: read / seconds };
+  }
+
+  async transactions(topic, partitions) {
+    const source = join(root, "scripts/bench/native/Transactions.java");
+    const times = [String(this.warmupMs), String(this.durationMs)];
+    const args = ["-Xmx512m", "-cp", join(kafkaLibs, "*"), source, String(this.peer.port), topic, String(partitions), ...times];
+    const out = await this.watched(() => runClient("java", args, process.env));
+    const { transactions, seconds, ...latencies } = JSON.parse(out.trim().split("\n").at(-1));
+    return { transactionsPerS: transactions / seconds, ...latencies };
   }
 
   async librdkafka(direction, topic, { instances, partitions, recordBytes, records }) {

@@ -24,6 +24,7 @@ const GROUP_TITLES = {
   compression: "Topics with a compression of their own, page cache",
   tools: "Kafka's own perf tools",
   librdkafka: "librdkafka at its defaults",
+  transactions: "Transactions of Java's client at its defaults, one producer",
   curves: "Cost as something grows",
 };
 

@@ -16,6 +16,9 @@ export const metrics = {
   mbOutPerS: { title: "MB/s out", better: "higher", digits: 0 },
   p50Ms: { title: "p50 ms", better: "lower", digits: 2 },
   p99Ms: { title: "p99 ms", better: "lower", digits: 2 },
+  transactionsPerS: { title: "transactions/s", better: "higher", digits: 0 },
+  commitP50Ms: { title: "commit p50 ms", better: "lower", digits: 2 },
+  commitP99Ms: { title: "commit p99 ms", better: "lower", digits: 2 },
   p999Ms: { title: "p99.9 ms", better: "lower", digits: 2 },
   ownMib: { title: "own MiB", better: "lower", digits: 0 },
   residentMib: { title: "VmRSS MiB", better: "lower", digits: 0 },
@@ -275,6 +278,18 @@ const librdkafkaRow = (direction, recordBytes, instances, partitions) => ({
   },
 });
 
+/** One producer of Java's client, transaction after transaction: a record to each partition, and a commit. */
+const transactionRow = (partitions) => ({
+  id: `transactions-${partitions}p`,
+  title: `a record to each of ${count(partitions, "partition")}, then commit`,
+  group: "transactions",
+  peers: BROKERS,
+  show: ["transactionsPerS", "p50Ms", "commitP50Ms", "commitP99Ms"],
+  async run(x) {
+    return x.transactions(await x.topic(partitions), partitions);
+  },
+});
+
 const product = (shape) =>
   Object.entries(shape).reduce(
     (all, [name, values]) => all.flatMap((one) => values.map((value) => ({ ...one, [name]: value }))),
@@ -317,6 +332,7 @@ export function allRows(isQuick) {
     librdkafkaRow("consume", 1024, 1, 1),
     ...ifFull(...[100, 1024].flatMap((bytes) => ["produce", "consume"].map((d) => librdkafkaRow(d, bytes, 16, 100)))),
     ...ifFull(...["produce", "consume"].map((d) => librdkafkaRow(d, 100, 1, 1))),
+    ...[1, 10, 100].map(transactionRow),
     ...[1024, 16384, 262144].map((bytes) => limitRow("produce", 1024, bytes, 16)),
     limitRow("produce", 100, 16384, 16),
     ...ifFull(limitRow("produce", 1024, 16384, 1)),
@@ -346,5 +362,6 @@ export const groups = [
   "compression",
   "tools",
   "librdkafka",
+  "transactions",
   "curves",
 ];

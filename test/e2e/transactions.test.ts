@@ -66,15 +66,15 @@ describe.each(CLIENTS.map((client) => [client.name, client] as const))("%s", (na
     }
     await driver.transact({ ...about, instance: 0, values: values(100), offsets: null, ends: "open" });
     const count = whole.flat().length;
-    expect(byPartition(await driver.committed(topic, PARTITIONS, count))).toEqual(whole);
-    expect(byPartition(await reader.committed(topic, PARTITIONS, count))).toEqual(whole);
+    const readers = client.leavesOutAllAborted ? [driver, reader] : [reader];
+    for (const each of readers) expect(byPartition(await each.committed(topic, PARTITIONS, count))).toEqual(whole);
 
     await driver.transact({ ...about, instance: 1, values: values(8), offsets: null, ends: "commit" });
     for (const [partition, value] of values(8)) whole[partition]!.push(value);
     await expect(
       driver.transact({ ...about, instance: 0, values: values(101), offsets: null, ends: "commit" }),
     ).rejects.toThrow();
-    expect(byPartition(await driver.committed(topic, PARTITIONS, count + PARTITIONS))).toEqual(whole);
+    for (const each of readers) expect(byPartition(await each.committed(topic, PARTITIONS, count + PARTITIONS))).toEqual(whole);
     expected.set(topic, whole);
     await driver.kill();
   }, 90_000);

@@ -39,7 +39,27 @@ interface Found {
   readonly message: string;
 }
 
-async function find(tree: string): Promise<Found | null> {
+/** Patches of this beginning are for the simulation of transactions, which is one of its own. */
+const OF_TRANSACTIONS = "transactions-";
+const TRANSACTION_SEEDS = 120;
+
+async function findInTransactions(tree: string): Promise<Found | null> {
+  const child = Bun.spawn([process.execPath, "test", "./test/sim/transactions.test.ts", "--bail", "--timeout", "20000"], {
+    cwd: tree,
+    env: { ...process.env, SIM_SEEDS: `${TRANSACTION_SEEDS}`, SIM_FIRST_SEED: "1" },
+    stdout: "pipe",
+    stderr: "pipe",
+    timeout: TIMEOUT_MS,
+    killSignal: "SIGKILL",
+  });
+  const [out, said] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text(), child.exited]);
+  const failed = /^\(fail\) .* seed (\d+)/m.exec(`${out}\n${said}`);
+  const message = /^error: .*/m.exec(`${out}\n${said}`)?.[0] ?? "";
+  return failed === null ? null : { seed: Number(failed[1]), check: "transactions", message };
+}
+
+async function find(tree: string, bug: string): Promise<Found | null> {
+  if (bug.startsWith(OF_TRANSACTIONS)) return await findInTransactions(tree);
   const child = Bun.spawn([process.execPath, "test/sim/find-violation.ts", "1", `${SEEDS}`], {
     cwd: tree,
     stdout: "pipe",
@@ -68,7 +88,7 @@ describe(`deliberate bugs are found within ${SEEDS} seeds`, () => {
       async () => {
         const tree = copyTree(bug);
         applyPatch(tree, join(patches, name));
-        const found = await find(tree);
+        const found = await find(tree, bug);
         rmSync(tree, { recursive: true, force: true });
         console.log(`   ${bug}: ${found === null ? "not found" : `seed ${found.seed}, ${found.check}`}`);
         expect(found, bug).not.toBeNull();

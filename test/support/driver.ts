@@ -116,6 +116,8 @@ export interface TransactionalClient extends Client {
   start(bootstrap: string): TransactionalDriver;
   /** Can commit any offset for any group within a transaction. */
   commitsAnyOffsetInTransactions: boolean;
+  /** Leaves out each of several aborted transactions of one producer that an answer tells of. */
+  leavesOutAllAborted: boolean;
 }
 
 /** The session timeout of the members: the shortest that Kafka allows by default. */
@@ -285,6 +287,7 @@ const everything = {
   writesNullHeaders: true,
   repeatsHeaders: true,
   commitsAnyOffsetInTransactions: true,
+  leavesOutAllAborted: true,
 };
 
 export const franzGo: TransactionalClient = {
@@ -332,4 +335,5 @@ export const platformatic: TransactionalClient = {
   ...everything,
   repeatsHeaders: false, // its headers are a map
   commitsAnyOffsetInTransactions: false, // only that of a message that its consumer has read
+  leavesOutAllAborted: false, // it remembers one of a producer
 };
