@@ -104,6 +104,7 @@ export type Unaddressed<Command> = Command extends Ticketed ? Omit<Command, "tic
 /** Gets the reply, or why there is none. Called once. */
 export type Answer<Reply> = (outcome: Reply | KafkaError) => void;
 
+const NEVER = (): boolean => false;
 /** The ticket of replies that nobody asked for. */
 const UNASKED = 0;
 /** The most that a record takes beside its key and value. */
@@ -141,8 +142,11 @@ export class CoordinatorHost<Command extends Ticketed, Rec, Reply extends Ticket
     return this.callers.size;
   }
 
-  /** Takes a command; the answer comes now or later. While the machine loads, commands wait in order. */
-  submit(command: Unaddressed<Command>, answer: Answer<Reply>): void {
+  /**
+   * Takes a command; the answer comes now or later. While the machine loads, commands wait in order; one that `isStale` by then is not
+   * carried out.
+   */
+  submit(command: Unaddressed<Command>, answer: Answer<Reply>, isStale: () => boolean = NEVER): void {
     const refusal = this.refusal();
     if (refusal !== null) {
       answer(refusal);
@@ -151,7 +155,8 @@ export class CoordinatorHost<Command extends Ticketed, Rec, Reply extends Ticket
     const ticket = ++this.tickets;
     this.callers.set(ticket, answer);
     const addressed = { ...command, ticket } as unknown as Command;
-    if (this.machine === null) this.queue.push({ run: () => this.step(addressed), fail: null });
+    const run = (): void => (isStale() ? this.answer(ticket, new KafkaError("NETWORK_EXCEPTION")) : this.step(addressed));
+    if (this.machine === null) this.queue.push({ run, fail: null });
     else this.step(addressed);
   }
 
@@ -299,8 +304,8 @@ export class CoordinatorHost<Command extends Ticketed, Rec, Reply extends Ticket
 
   /** Answers once what the machine has seen so far is durable. */
   private release(all: readonly Reply[]): void {
-    const replies = all.filter(({ ticket }) => ticket !== UNASKED);
-    for (const reply of all) if (reply.ticket === UNASKED) this.tell(reply);
+    const replies = this.o.unasked === undefined ? all : all.filter(({ ticket }) => ticket !== UNASKED);
+    if (replies.length < all.length) for (const reply of all) if (reply.ticket === UNASKED) this.tell(reply);
     if (replies.length === 0) return;
     let timeout: Deadline | null = null;
     let isOver = false;

@@ -78,9 +78,12 @@ export class TransactionCoordinator {
     }
   }
 
-  /** Takes a command to its machine. The answer comes once, now or later. */
-  ask<K extends Kind>(command: Ask<K>, answer: Answer<ReplyTo<K>>): void {
-    this.submit(command, null, answer as Answer<TransactionReply>);
+  /**
+   * Takes a command to its machine. The answer comes once, now or later. One that has to wait, and `isStale` when its turn comes (its
+   * connection closed), is not carried out: by the older protocol it could hit another transaction than was meant.
+   */
+  ask<K extends Kind>(command: Ask<K>, answer: Answer<ReplyTo<K>>, isStale?: () => boolean): void {
+    this.submit(command, null, answer as Answer<TransactionReply>, isStale);
   }
 
   /** Adds or verifies partitions. The answer is the error of all, null for none; for one that is not in the transaction ask `includes` too. */
@@ -127,13 +130,23 @@ export class TransactionCoordinator {
   }
 
   /** A machine that needs a fresh producer id says so and is asked again. */
-  private submit<K extends Kind>(command: Ask<K>, freshProducerId: number | null, answer: Answer<TransactionReply>): void {
+  private submit<K extends Kind>(
+    command: Ask<K>,
+    freshProducerId: number | null,
+    answer: Answer<TransactionReply>,
+    isStale?: () => boolean,
+  ): void {
     const host = this.hostFor((command as unknown as { transactionalId: string }).transactionalId);
     if (host === null) return answer(new KafkaError("NOT_COORDINATOR"));
-    host.submit({ ...command, freshProducerId } as unknown as Unaddressed<TransactionCommand>, (outcome) => {
+    const asked = (outcome: TransactionReply | KafkaError): void => {
       if (outcome instanceof KafkaError || outcome.kind !== "need-id") return answer(outcome);
-      this.withFreshId((id) => (id instanceof KafkaError ? answer(id) : this.submit(command, id, answer)));
-    });
+      this.withFreshId((id) => {
+        if (id instanceof KafkaError) answer(id);
+        else if (isStale?.() === true) answer(new KafkaError("NETWORK_EXCEPTION"));
+        else this.submit(command, id, answer, isStale);
+      });
+    };
+    host.submit({ ...command, freshProducerId } as unknown as Unaddressed<TransactionCommand>, asked, isStale);
   }
 
   private withFreshId(use: (id: number | KafkaError) => void): void {

@@ -90,10 +90,14 @@ function one(call: AddCall, asked: Asked, done: (results: TopicResult[]) => void
   }
   const clientVersion = version >= BATCHED_SINCE ? 2 : 0;
   const about = { transactionalId, producerId, epoch, partitions, clientVersion, patienceMs: 0 };
-  broker.transactions.ask<"add">({ kind: "add", ...about }, (outcome) => {
-    const errorCode = outcome instanceof KafkaError ? outcome.code : fencedAs(outcome.errorCode, version >= FENCED_SINCE);
-    done(sameForAll(asked, errorCode));
-  });
+  broker.transactions.ask<"add">(
+    { kind: "add", ...about },
+    (outcome) => {
+      const errorCode = outcome instanceof KafkaError ? outcome.code : fencedAs(outcome.errorCode, version >= FENCED_SINCE);
+      done(sameForAll(asked, errorCode));
+    },
+    () => call.connection.closed,
+  );
 }
 
 const sameForAll = (asked: Asked, errorCode: number): TopicResult[] => resultsOf(asked, () => errorCode);

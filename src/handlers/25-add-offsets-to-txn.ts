@@ -20,10 +20,15 @@ export const addOffsetsToTxn = handler<typeof AddOffsetsToTxn>({
     if (call.connection.closed) return call.silence(); // it may have been said again elsewhere
     const partitions = new Map([[GROUP_METADATA_TOPIC, new Set([index])]]);
     const about = { transactionalId, producerId, epoch, partitions, clientVersion: 0, patienceMs: 0 };
-    transactions.ask<"add">({ kind: "add", ...about }, (outcome) => {
-      if (outcome instanceof KafkaError) call.fail(outcome);
-      else call.reply({ errorCode: fencedAs(outcome.errorCode, call.version >= FENCED_SINCE) });
-    });
+    const isStale = (): boolean => call.connection.closed;
+    transactions.ask<"add">(
+      { kind: "add", ...about },
+      (outcome) => {
+        if (outcome instanceof KafkaError) call.fail(outcome);
+        else call.reply({ errorCode: fencedAs(outcome.errorCode, call.version >= FENCED_SINCE) });
+      },
+      isStale,
+    );
   },
   onError: (error) => ({ errorCode: error.code }),
 });

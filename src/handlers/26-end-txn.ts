@@ -16,11 +16,16 @@ export const endTxn = handler<typeof EndTxn>({
     const clientVersion = call.version >= EPOCH_BUMP_SINCE ? 2 : 0;
     const result = committed ? ("commit" as const) : ("abort" as const);
     const about = { transactionalId, producerId, epoch, result, clientVersion };
-    call.broker.transactions.ask<"end">({ kind: "end", ...about }, (outcome) => {
-      if (outcome instanceof KafkaError) return call.fail(outcome);
-      const errorCode = fencedAs(outcome.errorCode, call.version >= FENCED_SINCE);
-      call.reply({ errorCode, producerId: outcome.producerId, producerEpoch: outcome.epoch });
-    });
+    const isStale = (): boolean => call.connection.closed;
+    call.broker.transactions.ask<"end">(
+      { kind: "end", ...about },
+      (outcome) => {
+        if (outcome instanceof KafkaError) return call.fail(outcome);
+        const errorCode = fencedAs(outcome.errorCode, call.version >= FENCED_SINCE);
+        call.reply({ errorCode, producerId: outcome.producerId, producerEpoch: outcome.epoch });
+      },
+      isStale,
+    );
   },
   onError: (error) => ({ errorCode: error.code }),
 });
