@@ -116,6 +116,8 @@ export interface TransactionalClient extends Client {
   start(bootstrap: string): TransactionalDriver;
   /** Can commit any offset for any group within a transaction. */
   commitsAnyOffsetInTransactions: boolean;
+  /** A new instance takes the place of the one before. */
+  fencesOthers: boolean;
   /** Leaves out each of several aborted transactions of one producer that an answer tells of. */
   leavesOutAllAborted: boolean;
 }
@@ -287,6 +289,7 @@ const everything = {
   writesNullHeaders: true,
   repeatsHeaders: true,
   commitsAnyOffsetInTransactions: true,
+  fencesOthers: true,
   leavesOutAllAborted: true,
 };
 
@@ -335,5 +338,6 @@ export const platformatic: TransactionalClient = {
   ...everything,
   repeatsHeaders: false, // its headers are a map
   commitsAnyOffsetInTransactions: false, // only that of a message that its consumer has read
+  fencesOthers: false, // a new instance says that it is producer 0, epoch 0, which is fenced itself
   leavesOutAllAborted: false, // it remembers one of a producer
 };
