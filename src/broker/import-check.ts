@@ -17,7 +17,7 @@ import {
 } from "../log/file-names.ts";
 import { LeaderEpochs } from "../log/leader-epochs.ts";
 import { decodePartitionMetadata } from "../log/partition-metadata.ts";
-import { GROUP_METADATA_TOPIC } from "../metadata/topic-name.ts";
+import { GROUP_METADATA_TOPIC, TRANSACTION_STATE_TOPIC } from "../metadata/topic-name.ts";
 import { KafkaError, MalformedError } from "../protocol/errors.ts";
 import { ZERO_UUID } from "../protocol/schema.ts";
 import {
@@ -34,6 +34,7 @@ import {
 } from "../record/batch.ts";
 import { ControlType, controlType } from "../record/control.ts";
 import { records } from "../record/records.ts";
+import { decodeTransactionRecord } from "../txn/records.ts";
 import type { SourcePartition } from "./import-source.ts";
 
 /** What Kafka leaves for later, or removes at its next start. */
@@ -68,13 +69,14 @@ export interface CheckedPartition {
   readonly maxProducerId: number;
 }
 
-/** Checks one partition. Either `partition`, or why not. Never throws for what is in the directory or cannot be read. */
+/** Checks one partition; `takesOpen`: somebody will end transactions that are open. Either `partition`, or why not. Never throws for what is in the directory or cannot be read. */
 export async function checkPartition(
   disk: Disk,
   source: SourcePartition,
+  takesOpen: boolean,
   isStopped: () => boolean,
 ): Promise<{ readonly partition: CheckedPartition | null; readonly faults: readonly string[] }> {
-  const check = new PartitionCheck(disk, source, isStopped);
+  const check = new PartitionCheck(disk, source, takesOpen, isStopped);
   try {
     const partition = await check.run();
     return { partition: check.faults.length === 0 ? partition : null, faults: check.faults };
@@ -88,19 +90,23 @@ class PartitionCheck {
   readonly faults: string[] = [];
   private readonly disk: Disk;
   private readonly source: SourcePartition;
+  private readonly takesOpen: boolean;
   private readonly isStopped: () => boolean;
   private readonly isGroupLog: boolean;
+  private readonly isTransactionLog: boolean;
   /** Where each transaction that has not ended begins, by producer id. */
   private readonly open = new Map<number, number>();
   private latestEpoch = -1;
   private maxProducerId = -1;
   private records = 0;
 
-  constructor(disk: Disk, source: SourcePartition, isStopped: () => boolean) {
+  constructor(disk: Disk, source: SourcePartition, takesOpen: boolean, isStopped: () => boolean) {
     this.disk = disk;
     this.source = source;
+    this.takesOpen = takesOpen;
     this.isStopped = isStopped;
     this.isGroupLog = source.topic === GROUP_METADATA_TOPIC;
+    this.isTransactionLog = source.topic === TRANSACTION_STATE_TOPIC;
   }
 
   async run(): Promise<CheckedPartition> {
@@ -219,10 +225,20 @@ class PartitionCheck {
       if (isControl(b, at)) return this.takeControl(b, at);
       this.records += recordCount(b, at);
       if (isTransactional(b, at) && !this.open.has(producerId(b, at))) this.open.set(producerId(b, at), baseOffset(b, at));
+      if (this.isTransactionLog) this.takeTransactionRecords(b, at);
       return this.isGroupLog ? takeGroupRecords(b, at) : null;
     } catch (error) {
       if (error instanceof KafkaError || error instanceof MalformedError) return error.message;
       throw error;
+    }
+  }
+
+  /** Every record must be one that the coordinator can load. Producer ids may be given out that have written nothing yet. */
+  private takeTransactionRecords(b: Buffer, at: number): void {
+    for (const { key, value } of records(b, at, { maxBytes: MAX_DECOMPRESSED_BYTES })) {
+      const found = key === null ? null : decodeTransactionRecord(key, value);
+      const { producerId: id, nextProducerId } = found?.value ?? { producerId: -1, nextProducerId: -1 };
+      this.maxProducerId = Math.max(this.maxProducerId, id, nextProducerId);
     }
   }
 
@@ -236,7 +252,7 @@ class PartitionCheck {
   }
 
   private checkTransactions(): void {
-    if (this.faults.length > 0) return; // what is open may end behind what could not be read
+    if (this.takesOpen || this.faults.length > 0) return; // what is open may end behind what could not be read
     for (const [id, offset] of this.open)
       this.fault("", `the transaction of producer ${id} at offset ${offset} is open; let it end before that Kafka is stopped`);
   }

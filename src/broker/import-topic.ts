@@ -12,7 +12,7 @@ import type { Log } from "../log/log.ts";
 import type { Arrival, LogDirectory } from "../log/log-directory.ts";
 import { isFailedSync } from "../log/recovery-points.ts";
 import type { TopicImage } from "../metadata/image.ts";
-import { SHARE_GROUP_STATE_TOPIC, TRANSACTION_STATE_TOPIC } from "../metadata/topic-name.ts";
+import { SHARE_GROUP_STATE_TOPIC } from "../metadata/topic-name.ts";
 import { KafkaError } from "../protocol/errors.ts";
 import { type CheckedPartition, checkPartition } from "./import-check.ts";
 import { copyPartition, ImportStopped } from "./import-copy.ts";
@@ -53,13 +53,14 @@ export interface TopicImportContext {
   isStopped(): boolean;
   /** Of the clusters that the partitions come from; none if it is not there. */
   readonly metadata: readonly KafkaMetadata[];
+  /** The state of their transactions is here: what is open will be ended. */
+  readonly takesOpen: boolean;
   /** No producer of theirs has this id or one above it; 0 when that is not known. */
   readonly nextProducerId: number;
 }
 
 /** Topics that nothing can be done with yet, whatever is in them. */
 const NOT_SERVED: Readonly<Record<string, string>> = {
-  [TRANSACTION_STATE_TOPIC]: "the state of transactions is not read yet (transactional producers begin anew)",
   [SHARE_GROUP_STATE_TOPIC]: "the state of share groups is not read yet",
 };
 
@@ -113,7 +114,7 @@ export class TopicImport {
     const reasons = this.numbering();
     const checked: CheckedPartition[] = [];
     for (const source of this.sources) {
-      const { partition, faults } = await checkPartition(disk, source, this.o.isStopped);
+      const { partition, faults } = await checkPartition(disk, source, this.o.takesOpen, this.o.isStopped);
       if (this.o.isStopped()) throw new ImportStopped();
       reasons.push(...faults);
       if (partition !== null) checked.push(partition);

@@ -190,15 +190,42 @@ describe("a topic", () => {
     expect(sameId).toEqual({ kind: "refused", name: "u", reasons: [`Topic id ${ID} is that of topic 't'.`] });
   });
 
-  test("of transactions or share groups is refused by name", async () => {
+  test("of share groups is refused by name", async () => {
     const { world } = await worldWith();
-    for (const name of ["__transaction_state", "__share_group_state"])
-      await world.putLog({ name, id: ID, logs: [] }, 0, oneLog(batch(0)));
+    await world.putLog({ name: "__share_group_state", id: ID, logs: [] }, 0, oneLog(batch(0)));
     const outcomes = await outcomesOf(world);
     expect(outcomes.map((outcome) => [outcome.name, outcome.kind === "refused" && outcome.reasons.length])).toEqual([
       ["__share_group_state", 1],
-      ["__transaction_state", 1],
     ]);
+  });
+
+  test("of transactions comes first, and lets open ones in: they are ended when their time is over", async () => {
+    const { world } = await worldWith(oneLog(batch(0, transactional)));
+    // TransactionLog's bytes: "tx" is Ongoing with producer 7, epoch 0 and partition t-0, begun when the world's clock begins.
+    const key = Buffer.from("000000027478", "hex");
+    const hex =
+      "0001000000000000000700000000ea60010202740200000000000000018bcfe568010000018bcfe56800020008000000000000000702020002";
+    const record = { key, value: Buffer.from(hex, "hex"), timestampMs: 1 };
+    const state = buildBatch({ records: [record], baseOffset: 0, leaderEpoch: 0 });
+    await world.putLog({ name: "__transaction_state", id: "ne0YZ9y1Tf2QB0YOtmekng", logs: [] }, 0, oneLog(state));
+    const outcomes = await outcomesOf(world);
+    expect(outcomes.map(({ name, kind }) => [name, kind])).toEqual([
+      ["__transaction_state", "imported"],
+      ["t", "imported"],
+    ]);
+    await world.stop();
+    await world.start();
+    expect(world.broker.partition("t", 0)!.lastStableOffset).toBe(0);
+    await world.clock.advance(80_000);
+    expect(world.broker.partition("t", 0)!.lastStableOffset).toBe(3);
+  });
+
+  test("of transactions must hold what the coordinator can load", async () => {
+    const { world } = await worldWith();
+    const record = { key: Buffer.from("000000027478", "hex"), value: Buffer.from("0007", "hex"), timestampMs: 1 };
+    const state = buildBatch({ records: [record], baseOffset: 0, leaderEpoch: 0 });
+    await world.putLog({ name: "__transaction_state", id: ID, logs: [] }, 0, oneLog(state));
+    expect(await outcomesOf(world)).toMatchObject([{ name: "__transaction_state", kind: "refused" }]);
   });
 
   test("of groups must hold what the coordinator can load", async () => {

@@ -1,9 +1,11 @@
 /** `quarkmq import`: which topics there are in what Kafka left, one after the other, and what is told of them. */
+
 import type { Disk } from "../io/disk.ts";
+import { TRANSACTION_STATE_TOPIC } from "../metadata/topic-name.ts";
 import { ImportStopped } from "./import-copy.ts";
 import { type KafkaMetadata, readKafkaMetadata } from "./import-metadata.ts";
 import type { Source, SourcePartition } from "./import-source.ts";
-import { type ImportingBroker, TopicImport, type TopicOutcome } from "./import-topic.ts";
+import { type ImportingBroker, TopicImport, type TopicImportContext, type TopicOutcome } from "./import-topic.ts";
 
 export { ImportStopped } from "./import-copy.ts";
 export { ImportError, readSource, type Source } from "./import-source.ts";
@@ -15,7 +17,7 @@ export interface ImportOptions {
   readonly sources: readonly Source[];
   /** Asked between steps and chunks. */
   isStopped(): boolean;
-  /** Told of each topic as soon as it is decided, in the order of names. */
+  /** Told of each topic as soon as it is decided: the state of transactions first, the others in the order of names. */
   onTopic(outcome: TopicOutcome): void;
 }
 
@@ -33,9 +35,17 @@ export async function importTopics(o: ImportOptions): Promise<ImportSummary> {
   const metadata = await readMetadata(o);
   const nextProducerId = Math.max(0, ...metadata.map((each) => each.nextProducerId));
   const topics = byTopic(o.sources);
-  for (const [name, partitions] of topics) {
+  let takesOpen = false;
+  for (const name of [TRANSACTION_STATE_TOPIC, ...topics.keys()].filter(
+    (each, i) => i === 0 || each !== TRANSACTION_STATE_TOPIC,
+  )) {
+    const partitions = topics.get(name);
+    if (partitions === undefined) continue;
     if (isStopped()) throw new ImportStopped();
-    o.onTopic(await new TopicImport({ broker, disk, isStopped, metadata, nextProducerId }, name, partitions).run());
+    const context: TopicImportContext = { broker, disk, isStopped, metadata, takesOpen, nextProducerId };
+    const outcome: TopicOutcome = await new TopicImport(context, name, partitions).run();
+    if (name === TRANSACTION_STATE_TOPIC) takesOpen = outcome.kind === "imported";
+    o.onTopic(outcome);
   }
   const known = o.sources.some((source) => source.isWhole) ? metadata.flatMap((each) => [...each.topics.keys()]) : [];
   const elsewhere = [...new Set(known)].filter((name) => !topics.has(name)).sort();

@@ -217,6 +217,22 @@ test("transactions are described and listed", async () => {
   expect(none).toMatchObject({ unknownStateFilters: [], transactionStates: [] });
 });
 
+test("are listed by a pattern of their ids, which must be one", async () => {
+  const { world } = await open();
+  await world.ask(InitProducerId, { transactionalId: "other-1", transactionTimeoutMs: 1000 }, 4);
+  const list = async (transactionalIdPattern: string | null) => {
+    const filters = { stateFilters: [], producerIdFilters: [], durationFilter: -1 };
+    const { errorCode, transactionStates } = await world.ask(ListTransactions, { ...filters, transactionalIdPattern }, 2);
+    return errorCode === 0 ? transactionStates.map((each) => each.transactionalId).sort() : errorName(errorCode);
+  };
+  expect([await list(null), await list("")]).toEqual([
+    ["other-1", ID],
+    ["other-1", ID],
+  ]);
+  expect([await list("other-.*"), await list("t."), await list("t")]).toEqual([["other-1"], [ID], []]);
+  expect(await list("(")).toBe("INVALID_REGULAR_EXPRESSION");
+});
+
 test("what still waits for the coordinator when its connection closes is not carried out", async () => {
   const { world, ...producer } = await open();
   await add(world, producer);
