@@ -14,7 +14,7 @@ import {
 } from "../support/driver.ts";
 import { startTarget, type Target, targetKind } from "../support/target.ts";
 import { toolOk } from "../support/tools.ts";
-import { until } from "../support/until.ts";
+import { sleep, until } from "../support/until.ts";
 
 const CLIENTS: TransactionalClient[] = [java, librdkafka, franzGo, kafkajs, platformatic];
 const PARTITIONS = 3;
@@ -183,3 +183,47 @@ if (targetKind === "binary")
     expect(offsets).toMatch(/endTxnMarker: COMMIT/);
     expect(offsets).toMatch(/isTransactional: true/);
   }, 60_000);
+
+if (targetKind === "binary")
+  test("a copy is exact, whatever dies meanwhile: the copier, or the broker by kill -9", async () => {
+    await reader.createTopic("source", PARTITIONS);
+    await reader.createTopic("copy", PARTITIONS);
+    const begin = async () => {
+      const copier = java.start(target.bootstrap);
+      await copier.copy("source", "copy", "copiers");
+      return copier;
+    };
+    let copier = await begin();
+    let written = 0;
+    let isOver = false;
+    const writing = (async () => {
+      for (; !isOver; await sleep(20)) {
+        const records = Array.from({ length: 5 }, (_, i) => ({ partition: (written + i) % PARTITIONS, value: `${written + i}` }));
+        await reader.produce("source", records).then(
+          () => {},
+          () => {}, // what the topic holds in the end is what counts
+        );
+        written += 5;
+      }
+    })();
+    for (let crash = 0; crash < 4; crash++) {
+      await sleep(2500);
+      if (crash % 2 === 0) {
+        await target.kill();
+        await target.start();
+      } else {
+        await copier.kill();
+        copier = await begin();
+      }
+    }
+    isOver = true;
+    await writing;
+    const source = byPartition(await reader.committed("source", PARTITIONS, 1));
+    expect(source.flat().length).toBeGreaterThan(200);
+    await until(
+      "everything to be copied",
+      async () => (await reader.committed("copy", PARTITIONS, 1)).length >= source.flat().length,
+    );
+    expect(byPartition(await reader.committed("copy", PARTITIONS, source.flat().length))).toEqual(source);
+    await copier.kill();
+  }, 120_000);

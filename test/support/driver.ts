@@ -96,6 +96,8 @@ export interface Driver {
 export interface TransactionalDriver extends Driver {
   /** One transaction, by the instance of that number of the producer with this id (a new one fences the others). */
   transact(transaction: NewTransaction): Promise<void>;
+  /** Copies a topic to another in transactions, until it is killed. Java alone can. */
+  copy(from: string, to: string, group: string): Promise<void>;
   /** Reads all partitions from the beginning as a consumer of committed data: at least `count` records, and what comes soon after. */
   committed(topic: string, partitions: number, count: number): Promise<ReadRecord[]>;
 }
@@ -266,6 +268,10 @@ export class ProcessDriver implements TransactionalDriver {
 
   transact(transaction: NewTransaction): Promise<void> {
     return this.#call("transact", transaction);
+  }
+
+  copy(from: string, to: string, group: string): Promise<void> {
+    return this.#call("copy", { from, to, group });
   }
 
   async committed(topic: string, partitions: number, count: number): Promise<ReadRecord[]> {

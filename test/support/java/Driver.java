@@ -113,6 +113,38 @@ public final class Driver {
     return null;
   }
 
+  /** Copies a topic to another, record by record to the same partition, with its offsets in the same transactions. Never ends. */
+  private static void copy(String group, String from, String to) {
+    while (true) {
+      try (KafkaConsumer<byte[], byte[]> c = new KafkaConsumer<>(
+              config("group.id", group, "isolation.level", "read_committed", "auto.offset.reset", "earliest",
+                  "enable.auto.commit", false, "max.poll.records", 50, "fetch.max.wait.ms", 50, "session.timeout.ms", 6000,
+                  "default.api.timeout.ms", 5000),
+              new ByteArrayDeserializer(), new ByteArrayDeserializer());
+          KafkaProducer<byte[], byte[]> p = new KafkaProducer<>(
+              config("transactional.id", "copy to " + to, "transaction.timeout.ms", 5000, "max.block.ms", 5000,
+                  "delivery.timeout.ms", 5000, "request.timeout.ms", 2000),
+              new ByteArraySerializer(), new ByteArraySerializer())) {
+        p.initTransactions();
+        c.subscribe(List.of(from));
+        while (true) {
+          var records = c.poll(Duration.ofMillis(50));
+          if (records.isEmpty()) continue;
+          p.beginTransaction();
+          Map<TopicPartition, OffsetAndMetadata> next = new HashMap<>();
+          for (ConsumerRecord<byte[], byte[]> r : records) {
+            p.send(new ProducerRecord<>(to, r.partition(), r.key(), r.value()));
+            next.put(new TopicPartition(from, r.partition()), new OffsetAndMetadata(r.offset() + 1));
+          }
+          p.sendOffsetsToTransaction(next, c.groupMetadata());
+          p.commitTransaction();
+        }
+      } catch (RuntimeException e) {
+        // Whatever it was: it begins again behind what was committed.
+      }
+    }
+  }
+
   private static JsonNode committed(JsonNode q) {
     ObjectNode out = JSON.createObjectNode();
     ArrayNode records = out.putArray("records");
@@ -369,6 +401,12 @@ public final class Driver {
       case "createTopic": return createTopic(q);
       case "produce": return produce(q);
       case "transact": return transact(q);
+      case "copy": {
+        Thread copier = new Thread(() -> copy(q.get("group").asText(), q.get("from").asText(), q.get("to").asText()));
+        copier.setDaemon(true);
+        copier.start();
+        return null;
+      }
       case "committed": return committed(q);
       case "read": return read(q);
       case "offsets": return offsets(q);
