@@ -135,14 +135,14 @@ export class ConsumerWorld {
     return this.shard.consumers.get(groupId);
   }
 
-  /** What a machine is that has only seen the log. */
-  replayed(): GroupShard {
-    return this.load(new GroupMemory(10_000_000));
+  /** What a machine is that has only seen the log, or what the cleaner leaves of it: the newest record of each key, without removals. */
+  replayed(isCompacted = false): GroupShard {
+    return this.load(new GroupMemory(10_000_000), isCompacted ? compacted(this.log) : this.log);
   }
 
-  private load(memory: GroupMemory): GroupShard {
+  private load(memory: GroupMemory, log: readonly GroupRecord[]): GroupShard {
     const shard = new GroupShard(CONFIG, memory, silentLogger, this.topics);
-    for (const record of this.log) shard.apply(record);
+    for (const record of log) shard.apply(record);
     return shard;
   }
 
@@ -150,7 +150,7 @@ export class ConsumerWorld {
     this.incarnation++;
     this.callers = new Map();
     this.memory = new GroupMemory(10_000_000);
-    this.shard = this.load(this.memory);
+    this.shard = this.load(this.memory, this.log);
     this.epochs.clear();
     for (const record of this.log) this.checkEpoch(record);
     this.take(this.shard.loaded(this.nowMs));
@@ -251,4 +251,21 @@ export class ConsumerWorld {
     this.transcript.push(`${this.nowMs} ${reply?.kind} ${reply !== null && "errorCode" in reply ? reply.errorCode : ""}`);
     this.later(this.delay(), () => caller.heard(caller.incarnation === this.incarnation ? reply : null));
   }
+}
+
+function compacted(log: readonly GroupRecord[]): GroupRecord[] {
+  const newest = new Map<string, GroupRecord>();
+  for (const record of log) {
+    const key = keyOf(record);
+    newest.delete(key); // it moves to the end
+    newest.set(key, record);
+  }
+  return [...newest.values()].filter((record) => "value" in record && record.value !== null);
+}
+
+function keyOf(record: GroupRecord): string {
+  if (!("groupId" in record)) return record.kind;
+  const { kind, groupId } = record;
+  const name = "memberId" in record ? record.memberId : "regex" in record ? record.regex : "topic" in record ? record.topic : "";
+  return `${kind}/${groupId}/${name}/${"partition" in record ? record.partition : ""}`;
 }

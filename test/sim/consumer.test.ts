@@ -69,9 +69,10 @@ const described = (shard: GroupShard, groupId: string): unknown => {
   };
 };
 
-function check(world: ConsumerWorld): void {
-  const replayed = world.replayed();
-  for (const groupId of GROUPS) expect(described(world.shard, groupId)).toEqual(described(replayed, groupId));
+function check(world: ConsumerWorld, withCompacted: boolean): void {
+  const logs = withCompacted ? [world.replayed(), world.replayed(true)] : [world.replayed()];
+  for (const replayed of logs)
+    for (const groupId of GROUPS) expect(described(replayed, groupId)).toEqual(described(world.shard, groupId));
   for (const [key, position] of world.acknowledged) {
     const [groupId, topic, partition] = key.split("/");
     const newest = world.log.findLastIndex(
@@ -113,7 +114,7 @@ function play(seed: number): Play {
   const clients = populate(world);
   for (let i = 0; i < 60; i++) {
     world.run(world.random(3000));
-    check(world);
+    check(world, i % 10 === 0);
     disturb({ world, clients });
   }
   world.isRough = false;
@@ -137,7 +138,7 @@ describe("groups of the consumer protocol under fire", () => {
     test(`seed ${seed}`, () => {
       const { world, clients } = play(seed);
       checkConverged({ world, clients });
-      check(world);
+      check(world, true);
       for (const key of Object.keys(totals) as (keyof typeof totals)[]) totals[key] += world.counts[key];
 
       // Everybody dies: in the end nobody is left, nobody waits, and nothing is set to happen but the look for expired offsets.
