@@ -7,10 +7,11 @@ import type { ServerConfig } from "../config/server-options.ts";
 import { effectiveTopicConfig, type TopicConfig } from "../config/topic-options.ts";
 import type { Clock } from "../io/clock.ts";
 import { Deadlines } from "../io/deadlines.ts";
-import type { Disk } from "../io/disk.ts";
+import { type Disk, DiskError } from "../io/disk.ts";
 import type { Random } from "../io/random.ts";
 import type { Log, LogConfig } from "../log/log.ts";
 import { type FoundPartition, LogDirectory } from "../log/log-directory.ts";
+import { isFailedSync } from "../log/recovery-points.ts";
 import { bootstrap } from "../metadata/bootstrap.ts";
 import { openEmbeddedStore } from "../metadata/embedded-store.ts";
 import { MetadataImage, type PartitionImage, type TopicImage } from "../metadata/image.ts";
@@ -80,6 +81,9 @@ export class Broker {
   private readonly configs = new Map<string, TopicConfig>();
   /** Logs that were opened before their topic is known, by topic id. */
   private readonly adopted = new Map<string, readonly Log[]>();
+  /** Topics whose deletion an earlier run did not finish, until the start has found what is left of them. */
+  private halfDeleted: { readonly topic: TopicImage; readonly found: (left: FoundPartition[]) => void }[] = [];
+  private isSwept = false;
 
   private constructor(o: BrokerOptions, logs: LogDirectory, store: MetadataStore) {
     const { logger, clock, random } = o;
@@ -122,7 +126,12 @@ export class Broker {
   /** Locks the data directory, recovers what is in it, and opens every partition. Throws with a message for the operator. */
   static async open(o: BrokerOptions): Promise<Broker> {
     const { config, clock, disk, random, logger, onFatal } = o;
-    const directoryConfig = { ...config, syncFileSystemAbove: config.syncFsThreshold, recoveriesMax: RECOVERIES_AT_A_TIME };
+    const directoryConfig = {
+      ...config,
+      syncFileSystemAbove: config.syncFsThreshold,
+      recoveriesMax: RECOVERIES_AT_A_TIME,
+      retentionCheckIntervalMs: config.logRetentionCheckIntervalMs,
+    };
     const logs = await LogDirectory.open({ disk, clock, random, logger, onFatal, path: config.dataDir, config: directoryConfig });
     try {
       const store = await openEmbeddedStore({ logs, dataPath: config.dataDir, disk, clock, logger, onFatal });
@@ -146,6 +155,7 @@ export class Broker {
     this.incarnation = incarnation;
     this.logs.setIncarnation(incarnation);
     await this.image.follow(this.store);
+    await this.sweep();
     void this.groups.start();
     void this.transactions.start();
     this.logger.info("data directory open", {
@@ -263,20 +273,41 @@ export class Broker {
 
   /** Repeatable: after a restart there may be directories without an open log, and a new topic may have the old one's name. */
   private async deleteTopic(topic: TopicImage): Promise<void> {
-    const partitions = this.byId.get(topic.id) ?? [];
+    const partitions = this.byId.get(topic.id);
     this.byId.delete(topic.id);
     this.configs.delete(topic.id);
     const gone = new KafkaError("UNKNOWN_TOPIC_OR_PARTITION", "the topic was deleted");
-    for (const partition of partitions) partition.close(gone);
-    const leaving = partitions.map(({ log }) => this.logs.deleteLog(log));
-    if (partitions.length === 0) {
+    for (const partition of partitions ?? []) partition.close(gone);
+    // The store may forget the topic once its directories have left their names for good.
+    if (partitions !== undefined) await Promise.all(partitions.map(({ log }) => this.logs.deleteLog(log)));
+    else if (!this.isSwept) {
+      const left = await new Promise<FoundPartition[]>((found) => this.halfDeleted.push({ topic, found }));
+      await Promise.all(left.map((one) => this.logs.discard(one)));
+    }
+  }
+
+  /** All logs are open: finds the directories that are nobody's. Those of deleted topics go; others, as in Kafka, are kept under another name. */
+  private async sweep(): Promise<void> {
+    this.isSwept = true;
+    const unclaimed = this.logs.unclaimed();
+    const nobodys = new Set(unclaimed);
+    for (const { topic, found } of this.halfDeleted.splice(0)) {
       // A crash may have left one without its id; under the name of no other topic it is this one's.
       const ownsNameless = this.image.topicByName(topic.name) === undefined;
-      const isLeft = (found: FoundPartition): boolean =>
-        found.topicId === topic.id || (found.topicId === null && found.topic === topic.name && ownsNameless);
-      for (const found of this.logs.partitions().filter(isLeft)) leaving.push(this.logs.discard(found));
+      const left = unclaimed.filter((one) =>
+        one.topicId === null ? one.topic === topic.name && ownsNameless : one.topicId === topic.id,
+      );
+      for (const one of left) nobodys.delete(one);
+      found(left);
     }
-    await Promise.all(leaving); // the store may forget the topic once its directories have left their names for good
+    for (const one of nobodys) {
+      try {
+        await this.logs.setAside(one);
+      } catch (error) {
+        if (!(error instanceof DiskError) || isFailedSync(error)) throw error;
+        this.logger.warn("a directory that belongs to no topic could not be renamed", { ...one, error: error.message });
+      }
+    }
   }
 }
 
@@ -291,6 +322,10 @@ function logConfig(topic: TopicConfig, server: ServerConfig): LogConfig {
     indexIntervalBytes: topic.indexIntervalBytes,
     segmentIndexBytes: topic.segmentIndexBytes,
     fileDeleteDelayMs: topic.fileDeleteDelayMs,
+    deletes: topic.cleanupPolicy.includes("delete"),
+    compacts: topic.cleanupPolicy.includes("compact"),
+    retentionMs: topic.retentionMs,
+    retentionBytes: topic.retentionBytes,
     producerIdExpirationMs: server.producerIdExpirationMs,
     maxProducers: server.maxProducersPerPartition,
   };

@@ -75,7 +75,7 @@ export class FetchSession implements TargetListener {
     if (!quiet) {
       this.dirty.delete(target); // what returned data goes to the end, so that all are served in turn
       this.dirty.add(target);
-    } else if (target.partition?.highWatermark === result.highWatermark && target.fetchOffset >= result.highWatermark) {
+    } else if (isUpToDate(target, result) && target.fetchOffset >= result.highWatermark) {
       this.dirty.delete(target); // its `available` is 0, as a fetch that does not read it must find it
     }
     return isFirst || changed || !quiet;
@@ -88,6 +88,10 @@ export class FetchSession implements TargetListener {
     this.run?.cut(null);
   }
 }
+
+/** Whether nothing has moved since the result was read. */
+const isUpToDate = ({ partition }: FetchTarget, result: TargetResult): boolean =>
+  partition?.highWatermark === result.highWatermark && partition.logStartOffset === result.logStartOffset;
 
 export interface FetchSessionLimits {
   readonly maxSessions: number;

@@ -3,7 +3,7 @@ import type { Partition, PartitionWatcher } from "./partition.ts";
 
 /** Who is told what happens to the partition of a target that watches it. */
 export interface TargetListener {
-  /** `bytes` more bytes of the target's partition are readable. */
+  /** `bytes` more bytes of the target's partition are readable; 0 when only its log's start moved. */
   moved(target: FetchTarget, bytes: number): void;
   /** The target's partition was closed; the target has none any more. */
   closed(target: FetchTarget): void;

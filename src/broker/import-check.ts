@@ -110,10 +110,9 @@ class PartitionCheck {
   }
 
   async run(): Promise<CheckedPartition> {
-    const segments = this.listFiles();
+    const segments = this.aboveStart(this.listFiles());
     const topicId = this.readTopicId();
     const epochs = this.readEpochs();
-    this.checkStart(segments[0]);
     let nextOffset = segments[0]?.baseOffset ?? 0;
     for (const [i, segment] of segments.entries()) {
       if (this.isStopped()) break;
@@ -122,13 +121,15 @@ class PartitionCheck {
       nextOffset = end;
     }
     this.checkTransactions();
+    const logStartOffset = Math.max(segments[0]?.baseOffset ?? 0, this.source.logStartOffset ?? 0);
+    if (logStartOffset > nextOffset) this.fault("", `the log begins at offset ${logStartOffset}, but ends at ${nextOffset}`);
     return {
       source: this.source,
       topicId,
       segments,
       epochs,
       latestEpoch: Math.max(0, this.latestEpoch),
-      logStartOffset: segments[0]?.baseOffset ?? 0,
+      logStartOffset,
       logEndOffset: nextOffset,
       records: this.records,
       bytes: segments.reduce((sum, segment) => sum + segment.bytes, 0),
@@ -180,16 +181,14 @@ class PartitionCheck {
   }
 
   /** Kafka's log begins where its first segment does, unless records were deleted or moved elsewhere. */
-  private checkStart(first: SourceSegment | undefined): void {
+  /** Without those that DeleteRecords or retention had passed, and that Kafka would have removed next. */
+  private aboveStart(segments: readonly SourceSegment[]): readonly SourceSegment[] {
     const { logStartOffset } = this.source;
-    if (first === undefined || logStartOffset === null || logStartOffset === first.baseOffset) return;
-    if (logStartOffset > first.baseOffset)
-      this.fault(
-        "",
-        `records below offset ${logStartOffset} were deleted (DeleteRecords), which is not kept yet: they would come back`,
-      );
-    else
+    const first = segments[0];
+    if (first === undefined || logStartOffset === null) return segments;
+    if (logStartOffset < first.baseOffset)
       this.fault("", `the log begins at offset ${logStartOffset}, its files at ${first.baseOffset}: tiered storage is not read`);
+    return segments.filter((_, i) => (segments[i + 1]?.baseOffset ?? Number.POSITIVE_INFINITY) > logStartOffset);
   }
 
   /** Reads a segment whole. Returns the offset behind it, null after a fault. */

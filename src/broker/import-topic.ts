@@ -196,7 +196,8 @@ export class TopicImport {
     const arrivals: Arrival[] = [];
     try {
       for (const partition of partitions) {
-        const place = { topic: topic.name, partition: partition.source.partition };
+        const { logStartOffset, source } = partition;
+        const place = { topic: topic.name, partition: source.partition, logStartOffset };
         const directory = logs.temporaryDirectory(place.topic, place.partition);
         arrivals.push({ ...place, topicId: topic.id, directory });
         await copyPartition(disk, partition, topic.id, directory, isStopped);

@@ -7,9 +7,9 @@ import type { TransactionMarker } from "../log/producer-state.ts";
 import { KafkaError } from "../protocol/errors.ts";
 import type { ValidBatch } from "../record/validate.ts";
 
-/** Told when more became readable, or when the partition went away. Called synchronously; must not throw. */
+/** Told when more became readable, when the log's start moved, or when the partition went away. Called synchronously; must not throw. */
 export interface PartitionWatcher {
-  /** `bytes` more bytes are readable than at the last call. */
+  /** `bytes` more bytes are readable than at the last call; 0 when only the log's start moved. */
   onReadable(bytes: number): void;
   /** The partition was closed (its topic was deleted, or the broker stops): read again for the error. */
   onClosed(): void;
@@ -17,6 +17,9 @@ export interface PartitionWatcher {
 
 /** Kafka's read isolation: what a consumer may see. */
 export type Isolation = "read_uncommitted" | "read_committed";
+
+/** DeleteRecordsRequest.HIGH_WATERMARK. */
+const HIGH_WATERMARK = -1;
 
 interface Waiter {
   readonly offset: number;
@@ -50,6 +53,7 @@ export class Partition {
     this.isLeader = o.isLeader;
     this.shownBytes = o.log.durableEndBytes;
     o.log.onDurable = () => this.advance();
+    o.log.onStartMoved = () => this.tellWatchers(0);
     // Partition.makeLeader: a leader knows its epoch from the start, not from its first batch on.
     if (o.log.offline === null && o.leaderEpoch > o.log.leaderEpochs.latest)
       o.log.leaderEpochs.assign(o.leaderEpoch, o.log.logEndOffset);
@@ -98,6 +102,32 @@ export class Partition {
   }
 
   /**
+   * Moves the log's start up to `offset` (-1: the high watermark). Resolves with the start, durable. Rejects with a KafkaError; then nothing
+   * has changed, but for a partition that was closed meanwhile. Source: Partition.deleteRecordsOnLeader.
+   */
+  async deleteRecords(offset: number): Promise<number> {
+    this.checkLeaderEpoch(-1);
+    const { log } = this;
+    if (log.config.compacts && !log.config.deletes)
+      throw new KafkaError(
+        "POLICY_VIOLATION",
+        `Records of partition ${log.name} can not be deleted due to the configured policy`,
+      );
+    const start = offset === HIGH_WATERMARK ? this.highWatermark : offset;
+    if (start < 0) throw new KafkaError("OFFSET_OUT_OF_RANGE", `The offset ${start} for partition ${log.name} is not valid`);
+    if (start > this.highWatermark)
+      throw new KafkaError(
+        "OFFSET_OUT_OF_RANGE",
+        `Cannot increment the log start offset to ${start} of partition ${log.name} since it is larger than the high watermark ${this.highWatermark}`,
+      );
+    await log.moveStart(start).catch((error) => {
+      throw this.closedWith ?? error;
+    });
+    if (this.closedWith !== null) throw this.closedWith;
+    return this.logStartOffset;
+  }
+
+  /**
    * Runs `run` when the high watermark has reached `logEndOffset` (at once when it has), in the order of offsets;
    * with an error when the partition closes before.
    */
@@ -133,6 +163,7 @@ export class Partition {
     if (this.closedWith !== null) return;
     this.closedWith = error;
     this.log.onDurable = null;
+    this.log.onStartMoved = null;
     const waiting = this.waiters.slice(this.head);
     this.waiters = [];
     this.head = 0;
@@ -162,6 +193,10 @@ export class Partition {
     }
     const bytes = this.log.durableEndBytes - this.shownBytes;
     this.shownBytes = this.log.durableEndBytes;
+    this.tellWatchers(bytes);
+  }
+
+  private tellWatchers(bytes: number): void {
     for (const watcher of this.watchers) watcher.onReadable(bytes);
   }
 }

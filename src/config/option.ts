@@ -196,6 +196,12 @@ export function scaled(name: string, factor: number, unit: string): KafkaName {
   };
 }
 
+/** A Kafka name for which -1, in whatever unit, is no limit. */
+export const orUnlimited = (name: KafkaName): KafkaName => ({
+  ...name,
+  read: (text) => (parseInteger(text) === -1 ? "-1" : name.read(text)),
+});
+
 /** Kafka's listener notation; quarkmq has one plaintext listener. */
 export function listener(name: string): KafkaName {
   return {

@@ -16,6 +16,7 @@ import {
   type Option,
   oneOf,
   option,
+  orUnlimited,
   path,
   reachableAddress,
   scaled,
@@ -172,6 +173,38 @@ export const serverOptions = {
     10 * MIB,
     "A segment is also closed when one of its index files has this size.",
     ["log.index.size.max.bytes"],
+  ),
+  logRetentionMs: option(
+    "log.retention_ms",
+    milliseconds(-1),
+    7 * DAY_MS,
+    "With the policy delete: segments are removed when all their records are older than this; -1 is no limit. A topic can have its own (retention.ms).",
+    [
+      "log.retention.ms",
+      orUnlimited(scaled("log.retention.minutes", MINUTE_MS, "minutes")),
+      orUnlimited(scaled("log.retention.hours", HOUR_MS, "hours")),
+    ],
+  ),
+  logRetentionBytes: option(
+    "log.retention_bytes",
+    bytes(-1, LONG_MAX),
+    -1,
+    "With the policy delete: the oldest segments of a partition are removed above this size; -1 is no limit. A topic can have its own (retention.bytes).",
+    ["log.retention.bytes"],
+  ),
+  logRetentionCheckIntervalMs: option(
+    "log.retention_check_interval_ms",
+    milliseconds(1),
+    5 * MINUTE_MS,
+    "How often partitions are looked through for segments to remove.",
+    ["log.retention.check.interval.ms"],
+  ),
+  logSegmentDeleteDelayMs: option(
+    "log.segment_delete_delay_ms",
+    milliseconds(0),
+    MINUTE_MS,
+    "How long a removed segment's files stay on the disk.",
+    ["log.segment.delete.delay.ms"],
   ),
   maxDecompressedBytes: option(
     "log.max_decompressed_bytes",
@@ -629,6 +662,10 @@ export const serverRules: readonly { fields: readonly ServerField[]; broken(conf
   {
     fields: ["messageMaxBytes", "socketRequestMaxBytes"],
     broken: (c) => (c.messageMaxBytes > c.socketRequestMaxBytes ? "must not be above server.request_max_bytes" : null),
+  },
+  {
+    fields: ["logRetentionMs"],
+    broken: (c) => (c.logRetentionMs === 0 ? "must be -1, for no limit, or at least 1" : null),
   },
   {
     fields: ["requestBufferBytes", "socketRequestMaxBytes"],

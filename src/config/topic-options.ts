@@ -40,7 +40,6 @@ export interface TopicOption<T> extends ConfigKey {
 }
 
 const MIB = 1024 * 1024;
-const WEEK_MS = 7 * 24 * 3_600_000;
 const DAY_MS = 24 * 3_600_000;
 
 const throttledReplicas: Check<readonly string[]> = (values, name) =>
@@ -112,12 +111,14 @@ const declared = {
     server: "log.flush.interval.ms",
     doc: "Kafka syncs after this time. quarkmq syncs every write before it acknowledges it, unless it runs with durability = page-cache.",
   }),
-  retentionBytes: long("retention.bytes", -1, anything, {
+  retentionBytes: long("retention.bytes", (c) => c.logRetentionBytes, anything, {
     server: "log.retention.bytes",
+    acts: true,
     doc: "With the policy delete: the oldest segments of a partition are removed above this size; -1 is no limit.",
   }),
-  retentionMs: long("retention.ms", WEEK_MS, atLeast(-1), {
+  retentionMs: long("retention.ms", (c) => c.logRetentionMs, atLeast(-1), {
     server: "log.retention.ms",
+    acts: true,
     doc: "With the policy delete: segments are removed when all their records are older than this; -1 is no limit.",
   }),
   maxMessageBytes: int("max.message.bytes", (c) => c.messageMaxBytes, atLeast(0), {
@@ -147,8 +148,9 @@ const declared = {
     server: "log.cleaner.max.compaction.lag.ms",
     doc: "With the policy compact: a record waits at most this long for compaction.",
   }),
-  fileDeleteDelayMs: long("file.delete.delay.ms", 60_000, atLeast(0), {
+  fileDeleteDelayMs: long("file.delete.delay.ms", (c) => c.logSegmentDeleteDelayMs, atLeast(0), {
     server: "log.segment.delete.delay.ms",
+    acts: true,
     doc: "How long a removed segment's files stay on the disk.",
   }),
   minCleanableDirtyRatio: declare<number>("DOUBLE", "min.cleanable.dirty.ratio", 0.5, between(0, 1), {

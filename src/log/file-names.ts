@@ -25,6 +25,7 @@ export const LOCK_FILE = ".lock";
 export const FORMAT_FILE = "quarkmq-format";
 export const CLEAN_SHUTDOWN_FILE = "quarkmq-clean-shutdown";
 export const RECOVERY_POINTS_FILE = "quarkmq-recovery-points";
+export const LOG_STARTS_FILE = "quarkmq-log-starts";
 export const DELETE_SUFFIX = "-delete";
 export const STRAY_SUFFIX = "-stray";
 

@@ -53,11 +53,14 @@ export function indexOfFinishedSegment(disk: Disk, segment: Segment, endOffset: 
   segment.restartIndexes(found);
   if (found.offsetEntries > 0) {
     const { offset, position } = segment.offsetIndex.entry(found.offsetEntries - 1);
-    if (offset < segment.baseOffset || offset >= endOffset || position < 0 || position >= segment.size) return null;
+    if (offset < segment.baseOffset || offset >= endOffset || position <= 0 || position >= segment.size) return null;
   }
   if (found.timeEntries > 0) {
     const { offset, timestampMs } = segment.timeIndex.lastEntry;
-    if (offset < segment.baseOffset || offset >= endOffset || timestampMs < segment.timeIndex.entry(0).timestampMs) return null;
+    if (offset < segment.baseOffset || offset >= endOffset) return null;
+    // They ascend; zeros do not, and one alone is more likely a hole in the file than a record of 1970.
+    const before = found.timeEntries > 1 ? segment.timeIndex.entry(found.timeEntries - 2).timestampMs : 0;
+    if (timestampMs <= before) return null;
   }
   if (found.timeEntries === 0 && segment.size > 0) return null; // every finished segment with timestamps has one
   return found;

@@ -5,6 +5,7 @@
  *   quarkmq-format            version of everything here that is ours (versioned-text.ts)
  *   quarkmq-clean-shutdown    written last by a clean shutdown, removed first by a start
  *   quarkmq-recovery-points   see recovery-points.ts
+ *   quarkmq-log-starts        see log-starts.ts
  *   <topic>-<partition>/      a log, in Kafka's formats
  *   <topic>-<partition>.<32 hex>-delete/   a deleted log, removed in the background
  */
@@ -22,10 +23,12 @@ import {
 import { LOCK_FILE, partitionDirectoryName } from "./file-names.ts";
 import type { Durability, Log, LogShared } from "./log.ts";
 import { type OpenLogOptions, openLog } from "./log-open.ts";
+import { LogStarts } from "./log-starts.ts";
 import { OpenFiles } from "./open-files.ts";
 import { type FoundPartition, PartitionDirectories } from "./partition-directories.ts";
 import { NewerFormat, RecoveryPoints } from "./recovery-points.ts";
 import { Removals } from "./removals.ts";
+import { RetentionChecks } from "./retention-checks.ts";
 import { SyncRounds } from "./sync-rounds.ts";
 import { WriteTrouble } from "./write-trouble.ts";
 
@@ -47,6 +50,8 @@ export interface LogDirectoryConfig {
   readonly openFilesMax: number;
   /** Logs that are opened, and perhaps recovered, side by side. */
   readonly recoveriesMax: number;
+  /** How often logs are looked through for what retention does not keep. */
+  readonly retentionCheckIntervalMs: number;
 }
 
 export const DEFAULT_LOG_DIRECTORY_CONFIG: LogDirectoryConfig = {
@@ -55,6 +60,7 @@ export const DEFAULT_LOG_DIRECTORY_CONFIG: LogDirectoryConfig = {
   recoveryPointIntervalMs: 1000,
   openFilesMax: 512,
   recoveriesMax: 8,
+  retentionCheckIntervalMs: 5 * 60 * 1000,
 };
 
 export interface LogDirectoryOptions {
@@ -76,6 +82,8 @@ export interface Arrival {
   readonly topicId: string;
   /** From `temporaryDirectory`. */
   readonly directory: string;
+  /** Records below it were deleted. */
+  readonly logStartOffset: number;
 }
 
 export class LogDirectory {
@@ -87,18 +95,28 @@ export class LogDirectory {
   private readonly lock: DiskLock;
   private readonly logs = new Set<Log>();
   private readonly directories: PartitionDirectories;
+  private readonly retention: RetentionChecks;
   private opening = 0;
   private readonly waiting: (() => void)[] = [];
   private producerCheck: Scheduled | null = null;
   private incarnation = 0;
   private closed = false;
 
-  private constructor(shared: LogShared, config: LogDirectoryConfig, lock: DiskLock, lastIncarnation: number | null) {
+  private constructor(shared: LogShared, o: LogDirectoryOptions, lock: DiskLock, lastIncarnation: number | null) {
+    const { config } = o;
     this.shared = shared;
     this.config = config;
     this.lock = lock;
     this.rounds = shared.rounds;
     this.directories = new PartitionDirectories(shared);
+    const { clock, logger, onFatal } = o;
+    this.retention = new RetentionChecks({
+      clock,
+      logger,
+      logs: this.logs,
+      intervalMs: config.retentionCheckIntervalMs,
+      onFatal,
+    });
     this.lastCleanShutdown = lastIncarnation === null ? null : { incarnation: lastIncarnation };
     this.incarnation = lastIncarnation ?? 0;
   }
@@ -113,7 +131,7 @@ export class LogDirectory {
       if (lock === null) throw new DataDirectoryError(`${path} is in use by another process (it holds ${path}/${LOCK_FILE})`);
       await checkFormat(disk, path);
       const lastIncarnation = await takeCleanShutdownMarker(disk, path);
-      const directory = new LogDirectory(await share(o), o.config, lock, lastIncarnation);
+      const directory = new LogDirectory(await share(o), o, lock, lastIncarnation);
       directory.start();
       return directory;
     } catch (error) {
@@ -139,9 +157,16 @@ export class LogDirectory {
     return this.shared.disk.space(this.shared.dataPath);
   }
 
-  /** All partitions that have a directory, for finding those that no topic owns. Throws DiskError. */
-  partitions(): FoundPartition[] {
-    return this.directories.found();
+  /** Directories that no log was opened for. Throws DiskError. */
+  unclaimed(): FoundPartition[] {
+    const open = new Set<string>();
+    for (const { name } of this.logs) open.add(name);
+    return this.directories.found((name) => !open.has(name));
+  }
+
+  /** Moves such a directory out of the way; it is kept under another name. Resolves when that is durable. Rejects with DiskError. */
+  setAside({ topic, partition }: FoundPartition): Promise<void> {
+    return this.directories.setAside(partitionDirectoryName(topic, partition));
   }
 
   /** Opens a log; nothing of it needs to exist. One that cannot be used comes back with `offline` set. */
@@ -172,6 +197,7 @@ export class LogDirectory {
     log.close("it was deleted");
     this.shared.trouble.forget(log.name);
     this.shared.recoveryPoints.forget(log.sync);
+    this.shared.logStarts.forget(log);
     return this.directories.discard(log.name, log.topicId, after);
   }
 
@@ -195,7 +221,10 @@ export class LogDirectory {
    * of it. Resolves when that is durable. Rejects with DiskError; then some may have their place, and none is what it says.
    */
   async bringIn(arrivals: readonly Arrival[]): Promise<void> {
-    await this.shared.recoveryPoints.forgetAll(arrivals);
+    const { recoveryPoints, logStarts } = this.shared;
+    await recoveryPoints.forgetAll(arrivals);
+    const moved = arrivals.filter((arrival) => arrival.logStartOffset !== logStarts.get(arrival));
+    await Promise.all(moved.map((arrival) => logStarts.reset(arrival, arrival.logStartOffset)));
     for (const { topic, partition, directory } of arrivals)
       await this.directories.moveIn(directory, partitionDirectoryName(topic, partition));
     await this.directories.syncNames();
@@ -206,6 +235,7 @@ export class LogDirectory {
     if (this.closed) return;
     this.closed = true;
     this.producerCheck?.cancel();
+    this.retention.close();
     this.directories.close();
     this.shared.removals.close();
     try {
@@ -216,7 +246,8 @@ export class LogDirectory {
   }
 
   private async finish(): Promise<void> {
-    const { disk, dataPath, recoveryPoints } = this.shared;
+    const { disk, dataPath, recoveryPoints, logStarts } = this.shared;
+    await logStarts.close();
     while (this.rounds.busy) await this.rounds.idle();
     const isClean = await this.closeLogs([...this.logs]);
     await recoveryPoints.close();
@@ -238,6 +269,7 @@ export class LogDirectory {
 
   private start(): void {
     this.directories.removeDeleted();
+    this.retention.start();
     this.checkProducersLater();
   }
 
@@ -263,6 +295,8 @@ async function share(o: LogDirectoryOptions): Promise<LogShared> {
     intervalMs: config.recoveryPointIntervalMs,
   });
   await recoveryPoints.open();
+  const logStarts = new LogStarts({ disk, logger, rounds, dataPath: path });
+  logStarts.open();
   rounds.setRider(recoveryPoints);
   const files = new OpenFiles(disk, config.openFilesMax);
   return {
@@ -274,6 +308,7 @@ async function share(o: LogDirectoryOptions): Promise<LogShared> {
     files,
     rounds,
     recoveryPoints,
+    logStarts,
     trouble: new WriteTrouble(logger, clock),
     removals: new Removals(o),
   };

@@ -2,13 +2,14 @@
 import { DiskError, readWholeFile } from "../io/disk.ts";
 import { baseOffset, partitionLeaderEpoch } from "../record/batch.ts";
 import { scanBatches } from "./batch-scan.ts";
-import { EPOCHS_FILE, offsetOfFileName, TRANSACTION_INDEX_SUFFIX } from "./file-names.ts";
+import { EPOCHS_FILE, offsetFileName, offsetOfFileName, SEGMENT_SUFFIXES, TRANSACTION_INDEX_SUFFIX } from "./file-names.ts";
 import { readForeignEnd } from "./foreign-end.ts";
 import { CorruptLog } from "./index-recovery.ts";
 import { LeaderEpochs } from "./leader-epochs.ts";
 import { type Durability, Log, type LogConfig, type LogShared } from "./log.ts";
+import { discardFiles, isNoSnapshot } from "./log-segments.ts";
 import { newSegment } from "./new-segment.ts";
-import { recoverProducers, snapshotOffsets, snapshotPaths } from "./producer-recovery.ts";
+import { recoverProducers, removeSnapshot, snapshotOffsets, snapshotPaths } from "./producer-recovery.ts";
 import { ProducerState } from "./producer-state.ts";
 import { type RecoveredSegments, type RecoveryContext, recoverSegments } from "./recovery.ts";
 import type { RecoveryPoint } from "./recovery-points.ts";
@@ -68,6 +69,7 @@ function partsOf(
     directory: context.directory,
     directoryExists: false,
     segments: [] as Segment[],
+    logStartOffset: context.shared.logStarts.get(o),
     logEndOffset: point?.offset ?? 0,
     recoveryPoint: point ?? { offset: 0, segmentBaseOffset: 0, position: 0 },
     epochs,
@@ -85,9 +87,10 @@ function emptyLog(
   epochs: LeaderEpochs,
   producers: ProducerState,
 ): Log {
-  if (point !== null && point.position > 0)
+  const logStartOffset = context.shared.logStarts.get(o);
+  if (point !== null && point.position > 0 && point.offset > logStartOffset)
     throw new CorruptLog(`${context.directory} is missing, of which everything up to offset ${point.offset} had been synced`);
-  return new Log(context.shared, { ...partsOf(context, o, null, epochs, producers), logEndOffset: 0 });
+  return new Log(context.shared, { ...partsOf(context, o, null, epochs, producers), logEndOffset: logStartOffset });
 }
 
 async function recoverLog(
@@ -100,12 +103,14 @@ async function recoverLog(
   const { shared, directory } = context;
   const epochsWereRead = readEpochs(context, epochs);
   const recovery = recoveryContext(context, o, point, epochs);
-  const recovered = await recoverSegments(recovery);
+  const recovered = dropBelowStart(recovery, await recoverSegments(recovery));
   recovered.segments.forEach((segment, i) => {
     segment.nextOffset = recovered.segments[i + 1]?.baseOffset ?? recovered.logEndOffset;
   });
   if (!epochsWereRead && recovered.segments.length > 0) await rebuildEpochs(recovered.segments, epochs);
-  const logStartOffset = recovered.segments[0]?.baseOffset ?? recovered.logEndOffset;
+  const firstOffset = recovered.segments[0]?.baseOffset ?? recovered.logEndOffset;
+  const logStartOffset = Math.max(firstOffset, recovery.logStartOffset);
+  epochs.truncateFromStart(logStartOffset);
   const transactionsFrom = loadTransactions(context, recovered);
   const restored = await recoverProducers(
     {
@@ -114,7 +119,7 @@ async function recoverLog(
       directory,
       nowMs: shared.clock.nowMs(),
       segments: recovered.segments,
-      logStartOffset,
+      firstOffset,
       logEndOffset: recovered.logEndOffset,
       // At the recovery point itself a snapshot may be newer than the round.
       trustedOffset: Math.max((point?.offset ?? 0) - 1, recovery.foreignEnd),
@@ -128,15 +133,34 @@ async function recoverLog(
     ...partsOf(context, o, point, epochs, producers),
     directoryExists: true,
     segments: recovered.segments,
+    logStartOffset,
     logEndOffset: recovered.logEndOffset,
     snapshotOffset: restored.snapshotOffset,
     epochsOnDisk: epochsWereRead ? 0 : -1,
   });
+  for (const offset of restored.older)
+    if (offset < firstOffset) discardFiles(shared, snapshotPaths(directory, offset), o.config.fileDeleteDelayMs);
   if (recovered.wasValidated || recovered.changed.length > 0 || restored.removed || indexed.length > 0)
     await syncRecovered(context, recovered, indexed, point);
   producers.onHighWatermark(log.durableEndOffset); // what was found is on the disk: transactions that have ended are settled
   log.settleRecovery(recovered.wasValidated);
   return log;
+}
+
+/**
+ * A log that ends below its start: what was deleted was durable, what lies above was not (page-cache mode). It begins anew at its start,
+ * as in LogLoader.
+ */
+function dropBelowStart(context: RecoveryContext, recovered: RecoveredSegments): RecoveredSegments {
+  const { logStartOffset } = context;
+  if (recovered.logEndOffset >= logStartOffset) return recovered;
+  for (const segment of recovered.segments) {
+    segment.close();
+    context.discard(segment.baseOffset);
+  }
+  for (const offset of snapshotOffsets(context.disk, context.directory)) removeSnapshot(context.disk, context.directory, offset);
+  context.epochs.clear();
+  return { segments: [], logEndOffset: logStartOffset, believedEnd: logStartOffset, wasValidated: false, changed: [] };
 }
 
 function recoveryContext(
@@ -156,6 +180,13 @@ function recoveryContext(
     wasCleanShutdown: context.wasCleanShutdown,
     foreignEnd: readForeignEnd(shared.disk, directory),
     epochs,
+    logStartOffset: shared.logStarts.get(o),
+    discard(baseOffset) {
+      // Snapshots go later: the newest is needed whatever else goes.
+      const paths = SEGMENT_SUFFIXES.filter(isNoSnapshot).map((suffix) => `${directory}/${offsetFileName(baseOffset, suffix)}`);
+      discardFiles(shared, paths, o.config.fileDeleteDelayMs);
+    },
+    remove: (paths) => shared.removals.files(paths),
     makeSegment(baseOffset) {
       const segment = newSegment(shared, o.config, directory, baseOffset);
       segment.size = segment.logFile().size();

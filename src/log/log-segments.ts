@@ -47,7 +47,7 @@ export function discardLeftBehind(log: Log): void {
 }
 
 /** The newest snapshot says more than the log itself: it stays until there is a newer one. */
-const isNoSnapshot = (suffix: string): boolean => suffix !== SNAPSHOT_SUFFIX && suffix !== WINDOWS_SUFFIX;
+export const isNoSnapshot = (suffix: string): boolean => suffix !== SNAPSHOT_SUFFIX && suffix !== WINDOWS_SUFFIX;
 
 /** Renames files to ".deleted", those that there are, and removes them after the delay. False if the disk refused one. */
 export function discardFiles(shared: LogShared, paths: readonly string[], delayMs: number): boolean {

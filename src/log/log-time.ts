@@ -31,7 +31,7 @@ export function findOffsetForTimestamp(log: Log, timestampMs: number, limitOffse
   return log.reader.withGoodIndexes(async () => {
     log.checkUsable();
     for (const segment of [...log.segments]) {
-      if (segment.maxTimestamp.timestampMs < timestampMs) continue;
+      if (segment.nextOffset <= log.logStartOffset || segment.maxTimestamp.timestampMs < timestampMs) continue;
       const entry = await segment.timeIndex.lookUp(timestampMs);
       const from = await positionAtOrBefore(segment, Math.max(entry.offset, log.logStartOffset));
       const fits = (record: Found) => record.offset >= log.logStartOffset && record.timestampMs >= timestampMs;
@@ -46,17 +46,61 @@ export function findOffsetForTimestamp(log: Log, timestampMs: number, limitOffse
 export function findOffsetOfMaxTimestamp(log: Log, limitOffset: number): Promise<TimestampedOffset | null> {
   return log.reader.withGoodIndexes(async () => {
     log.checkUsable();
-    let latest = log.segments[0];
-    if (latest === undefined) return null;
-    for (const segment of log.segments) if (segment.maxTimestamp.timestampMs > latest.maxTimestamp.timestampMs) latest = segment;
-    const { timestampMs, offset } = latest.maxTimestamp;
+    let latest: MaxOf | null = null;
+    for (const segment of [...log.segments]) {
+      if (segment.nextOffset <= log.logStartOffset) continue;
+      const max = await maxFrom(segment, log.logStartOffset);
+      if (latest === null || max.timestampMs > latest.timestampMs) latest = max;
+    }
+    if (latest === null) return null;
     // A log whose records have no timestamps: as in Kafka, its first record has the largest one, -1.
-    const from = timestampMs < 0 ? 0 : await positionAtOrBefore(latest, offset);
-    const found = await findRecord(latest, from, timestampMs, (record) => record.timestampMs === timestampMs);
+    const { segment, timestampMs } = latest;
+    const offset = timestampMs < 0 ? segment.baseOffset : latest.offset;
+    const from = await positionAtOrBefore(segment, Math.max(offset, log.logStartOffset));
+    const fits = (record: Found) => record.timestampMs === timestampMs && record.offset >= log.logStartOffset;
+    const found = await findRecord(segment, from, timestampMs, fits);
     if (found === null && timestampMs < 0) return null;
-    if (found === null) throw new WrongIndex(latest);
+    if (found === null) throw new WrongIndex(segment);
     return found.offset < limitOffset ? found : null;
   });
+}
+
+/** The largest timestamp of a segment's records from some offset on, and where to look for it. */
+interface MaxOf {
+  readonly segment: Segment;
+  readonly timestampMs: number;
+  readonly offset: number;
+}
+
+/** What the segment remembers may be that of a record below `start`: then the rest is read. */
+async function maxFrom(segment: Segment, start: number): Promise<MaxOf> {
+  if (segment.baseOffset >= start) return { segment, ...segment.maxTimestamp };
+  const from = await positionAtOrBefore(segment, start);
+  const handle = segment.hold();
+  let max: MaxOf = { segment, timestampMs: -1, offset: start };
+  const take = (timestampMs: number, offset: number) => {
+    if (timestampMs > max.timestampMs) max = { segment, timestampMs, offset };
+  };
+  try {
+    const range = { ...wholeOf(segment, handle), from };
+    const straddling = { position: -1, bytes: 0 };
+    const stopped = await scanBatches(range, (b, at, position) => {
+      if (baseOffset(b, at) < start && lastOffset(b, at) >= start)
+        Object.assign(straddling, { position, bytes: batchBytes(b, at) });
+      else if (lastOffset(b, at) >= start) take(maxTimestamp(b, at), lastOffset(b, at));
+      return true;
+    });
+    if (stopped.problem !== null) throw corrupt(segment, stopped.position, stopped.nextOffset, stopped.problem);
+    if (straddling.position < 0) return max;
+    const batch = await readBatch(segment, handle, straddling.position, straddling.bytes);
+    firstThatFits(batch, ({ offset, timestampMs }) => {
+      if (offset >= start && timestampMs >= max.timestampMs) max = { segment, timestampMs, offset };
+      return false;
+    });
+    return max;
+  } finally {
+    segment.release(handle);
+  }
 }
 
 interface Found {
@@ -74,14 +118,7 @@ async function findRecord(
   const handle = segment.hold();
   try {
     for (let position = from; ; ) {
-      const range = {
-        file: handle.file,
-        from: position,
-        to: segment.size,
-        baseOffset: segment.baseOffset,
-        nextOffset: segment.baseOffset,
-        validate: false,
-      };
+      const range = { ...wholeOf(segment, handle), from: position };
       let bytes = 0;
       const stopped = await scanBatches(range, (b, at) => {
         bytes = batchBytes(b, at);
@@ -113,6 +150,15 @@ function firstThatFits(batch: Buffer, fits: (record: Found) => boolean): Found |
   });
   return found;
 }
+/** All batches that the segment has now. */
+const wholeOf = (segment: Segment, { file }: Handle) => ({
+  file,
+  from: 0,
+  to: segment.size,
+  baseOffset: segment.baseOffset,
+  nextOffset: segment.baseOffset,
+  validate: false,
+});
 
 async function readBatch(segment: Segment, handle: Handle, position: number, bytes: number): Promise<Buffer> {
   const batch = Buffer.allocUnsafeSlow(bytes);

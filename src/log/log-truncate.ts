@@ -25,6 +25,7 @@ export async function truncateLog(log: Log, offset: number): Promise<void> {
   while (rounds.busy) await rounds.idle();
   const cut = await log.reader.withGoodIndexes(() => findCut(log, offset));
   if (cut === null) return;
+  if (cut.offset < log.logStartOffset) return truncateFully(log, log.logStartOffset); // nothing is left of what can be seen
   if (cut.offset < log.sync.recoveryPoint.offset) {
     log.sync.recoveryPoint = { offset: cut.offset, segmentBaseOffset: cut.segment.baseOffset, position: cut.position };
     await recoveryPoints.lower(log.sync, log.sync.recoveryPoint);
@@ -37,6 +38,7 @@ export async function truncateLog(log: Log, offset: number): Promise<void> {
   log.leaderEpochs.truncateFromEnd(cut.offset);
   await restoreProducers(log);
   await makeDurable(log);
+  await lowerStart(log);
 }
 
 /** See Log.truncateFullyAndStartAt. */
@@ -59,6 +61,7 @@ export async function truncateFully(log: Log, offset: number): Promise<void> {
   log.durableEndOffset = offset;
   log.beginAt(offset);
   await makeDurable(log);
+  await lowerStart(log);
   log.sync.recoveryPoint = { offset, segmentBaseOffset: offset, position: 0 };
   await recoveryPoints.lower(log.sync, log.sync.recoveryPoint);
 }
@@ -123,7 +126,7 @@ async function restoreProducers(log: Log): Promise<void> {
   const { directory, segments, logStartOffset, logEndOffset } = log;
   const range = {
     segments,
-    logStartOffset,
+    firstOffset: segments[0]?.baseOffset ?? logStartOffset,
     logEndOffset,
     trustedOffset: logEndOffset,
     transactionsFrom: Number.POSITIVE_INFINITY,
@@ -131,6 +134,12 @@ async function restoreProducers(log: Log): Promise<void> {
   const restored = await recoverProducers({ disk, logger, directory, nowMs: clock.nowMs(), ...range }, log.producers);
   log.snapshotOffset = restored.snapshotOffset;
   log.producers.onHighWatermark(log.durableEndOffset);
+}
+
+/** A log that ends below its start is begun anew there when it is opened: that must not be, once it has been cut. */
+async function lowerStart({ shared, topicId, partition, logEndOffset }: Log): Promise<void> {
+  const place = { topicId, partition };
+  if (logEndOffset < shared.logStarts.get(place)) await shared.logStarts.reset(place, logEndOffset);
 }
 
 async function makeDurable(log: Log): Promise<void> {

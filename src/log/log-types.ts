@@ -4,6 +4,7 @@ import type { Clock } from "../io/clock.ts";
 import type { Disk } from "../io/disk.ts";
 import type { Random } from "../io/random.ts";
 import type { LeaderEpochs } from "./leader-epochs.ts";
+import type { LogStarts } from "./log-starts.ts";
 import type { OpenFiles } from "./open-files.ts";
 import type { ProducerState } from "./producer-state.ts";
 import type { RecoveryPoint, RecoveryPoints } from "./recovery-points.ts";
@@ -20,6 +21,14 @@ export interface LogConfig {
   readonly indexIntervalBytes: number;
   readonly segmentIndexBytes: number;
   readonly fileDeleteDelayMs: number;
+  /** Whether cleanup.policy contains delete. */
+  readonly deletes: boolean;
+  /** Whether cleanup.policy contains compact. */
+  readonly compacts: boolean;
+  /** -1: no limit. */
+  readonly retentionMs: number;
+  /** -1: no limit. */
+  readonly retentionBytes: number;
   readonly producerIdExpirationMs: number;
   /** Beyond this many producers in one partition, the ones that wrote the longest ago are forgotten. */
   readonly maxProducers: number;
@@ -48,6 +57,7 @@ export interface LogShared {
   readonly files: OpenFiles;
   readonly rounds: SyncRounds;
   readonly recoveryPoints: RecoveryPoints;
+  readonly logStarts: LogStarts;
   readonly trouble: WriteTrouble;
   readonly removals: Removals;
 }
@@ -62,6 +72,7 @@ export interface LogParts {
   readonly directory: string;
   readonly directoryExists: boolean;
   readonly segments: Segment[];
+  readonly logStartOffset: number;
   readonly logEndOffset: number;
   readonly recoveryPoint: RecoveryPoint;
   readonly epochs: LeaderEpochs;

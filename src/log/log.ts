@@ -10,6 +10,7 @@ import { markerBatch, type ValidBatch } from "../record/validate.ts";
 import { PARTITION_METADATA_FILE } from "./file-names.ts";
 import type { LeaderEpochs } from "./leader-epochs.ts";
 import { LogReader } from "./log-read.ts";
+import { moveLogStart } from "./log-retention.ts";
 import { LogSync, type SyncedLog } from "./log-sync.ts";
 import { findOffsetForTimestamp, findOffsetOfMaxTimestamp, type TimestampedOffset } from "./log-time.ts";
 import { truncateFully, truncateLog } from "./log-truncate.ts";
@@ -51,6 +52,8 @@ export class Log implements SyncedLog {
   durableEndBytes = 0;
   /** Called after `durableEndOffset` moved: at the end of a sync round, or inside `append` in page-cache mode. */
   onDurable: ((log: Log) => void) | null = null;
+  /** Called after `logStartOffset` moved. */
+  onStartMoved: ((log: Log) => void) | null = null;
   /** Why nothing can be read or appended; null as long as all is well. */
   offline: string | null;
 
@@ -62,6 +65,8 @@ export class Log implements SyncedLog {
   readonly reader: LogReader;
   /** Grows when the log is cut: a read that was under way finds nothing. */
   cuts = 0;
+  /** While it is cut, nothing else may take segments from it. */
+  isBeingCut = false;
   /** Grows when segments left the log or others took their place: a read that was under way begins again. */
   swaps = 0;
   /** Base offsets of segments that left the log, and whose files could not be renamed yet. */
@@ -88,7 +93,7 @@ export class Log implements SyncedLog {
     this.directory = parts.directory;
     this.directoryExists = parts.directoryExists;
     this.segments = parts.segments;
-    this.logStartOffset = parts.segments[0]?.baseOffset ?? parts.logEndOffset;
+    this.logStartOffset = parts.logStartOffset;
     this.logEndOffset = parts.logEndOffset;
     this.durableEndOffset = parts.logEndOffset;
     this.leaderEpochs = parts.epochs;
@@ -202,12 +207,17 @@ export class Log implements SyncedLog {
 
   /** Cuts the log so that it ends at `offset`, or where the batch that holds it begins. Resolves when that is durable. No appends meanwhile. */
   truncateTo(offset: number): Promise<void> {
-    return truncateLog(this, offset);
+    return this.cut(() => truncateLog(this, offset));
   }
 
   /** Drops everything and goes on with `offset`. Resolves when that is durable. No appends meanwhile. */
   truncateFullyAndStartAt(offset: number): Promise<void> {
-    return truncateFully(this, offset);
+    return this.cut(() => truncateFully(this, offset));
+  }
+
+  /** Moves the log's start up to `offset`, which is durable. Resolves when that is too. Rejects with KAFKA_STORAGE_ERROR; then nothing has changed. */
+  moveStart(offset: number): Promise<void> {
+    return moveLogStart(this, offset);
   }
 
   /** Takes effect with the next append. */
@@ -246,6 +256,7 @@ export class Log implements SyncedLog {
   close(why = "the log is closed"): void {
     this.offline ??= why;
     this.onDurable = null;
+    this.onStartMoved = null;
     if (this.activeHandle !== null) this.shared.files.release(this.activeHandle);
     this.activeHandle = null;
     for (const segment of this.segments) segment.close();
@@ -294,6 +305,16 @@ export class Log implements SyncedLog {
   beginAt(offset: number): void {
     if (!this.directoryExists) this.makeDirectory();
     this.addSegment(offset);
+  }
+
+  private async cut(run: () => Promise<void>): Promise<void> {
+    this.isBeingCut = true;
+    try {
+      await this.shared.logStarts.settled();
+      await run();
+    } finally {
+      this.isBeingCut = false;
+    }
   }
 
   private applyMarker(bytes: Buffer, segment: Segment): void {
@@ -369,6 +390,12 @@ export class Log implements SyncedLog {
     return segment;
   }
 
+  /** Begins a new segment although the active one is not full. Throws DiskError; can be called again. */
+  rollActive(): void {
+    if (this.tailIsTorn) this.removeTornTail();
+    this.roll(this.active!);
+  }
+
   /** Finishes the active segment and begins the next one. Can be called again after a throw. */
   private roll(old: Segment): Segment {
     old.finishIndexes();
@@ -389,7 +416,7 @@ export class Log implements SyncedLog {
   }
 
   /** Writes the producers down as they are now. Throws DiskError; can be called again. */
-  private takeSnapshot(): void {
+  takeSnapshot(): void {
     const { files, disk } = this.shared;
     const offset = this.logEndOffset;
     if (this.snapshotOffset === offset) return;

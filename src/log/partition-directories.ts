@@ -21,6 +21,9 @@ import type { SyncRounds } from "./sync-rounds.ts";
 /** A directory that could not be renamed is tried again after so long. */
 const RETRY_MS = 1000;
 
+/** So many directories are renamed before others get their turn: a topic may have thousands. */
+const RENAMED_AT_ONCE = 32;
+
 /** A partition's directory, as found. */
 export interface FoundPartition {
   readonly topic: string;
@@ -43,6 +46,9 @@ export class PartitionDirectories {
   private readonly context: DirectoriesContext;
   /** By name: a directory that is about to leave it, until that is durable or has failed. */
   private readonly leaving = new Map<string, Promise<unknown>>();
+  /** Renamed since others had their turn; null: the next turn is not asked for yet. */
+  private renamed = 0;
+  private nextTurn: Promise<void> | null = null;
   private closed = false;
 
   constructor(context: DirectoriesContext) {
@@ -53,12 +59,12 @@ export class PartitionDirectories {
     return `${this.context.dataPath}/${name}`;
   }
 
-  /** All partitions that have a directory. Throws DiskError. */
-  found(): FoundPartition[] {
+  /** The partitions that have a directory of a wanted name. Throws DiskError. */
+  found(isWanted: (name: string) => boolean): FoundPartition[] {
     const { disk, dataPath } = this.context;
     const found: FoundPartition[] = [];
     for (const { name, isDirectory } of disk.list(dataPath) ?? []) {
-      const parsed = isDirectory ? parsePartitionDirectory(name) : null;
+      const parsed = isDirectory && isWanted(name) ? parsePartitionDirectory(name) : null;
       if (parsed !== null) found.push({ ...parsed, topicId: this.topicIdIn(name) });
     }
     return found;
@@ -152,6 +158,8 @@ export class PartitionDirectories {
   private async leave(name: string, after?: Promise<unknown>): Promise<boolean> {
     const { disk, logger } = this.context;
     if (after !== undefined) await after;
+    while (this.renamed >= RENAMED_AT_ONCE) await this.nextTurn;
+    this.countRename();
     let renamed: string;
     try {
       if (!disk.exists(this.pathOf(name))) return true;
@@ -167,6 +175,17 @@ export class PartitionDirectories {
     await this.syncNames();
     this.context.removals.directory(renamed);
     return true;
+  }
+
+  private countRename(): void {
+    this.renamed++;
+    this.nextTurn ??= new Promise((resolve) => {
+      this.context.clock.schedule(0, () => {
+        this.renamed = 0;
+        this.nextTurn = null;
+        resolve();
+      });
+    });
   }
 
   /** Whether the name is another topic's by now. */

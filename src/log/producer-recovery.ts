@@ -90,7 +90,8 @@ export interface ProducerRecovery {
   readonly directory: string;
   readonly nowMs: number;
   readonly segments: readonly Segment[];
-  readonly logStartOffset: number;
+  /** Where the segments begin. Batches below the log's start count while they are there. */
+  readonly firstOffset: number;
   readonly logEndOffset: number;
   /**
    * Up to here a `.snapshot` serves without our own file beside it (another broker wrote it, or ours was damaged). Above, a crash may have
@@ -104,15 +105,15 @@ export interface ProducerRecovery {
 /**
  * Fills `state` as of the log's end: the newest whole snapshot at or below it (and not above `transactionsFrom`, where the indexes need
  * to know what is open), then the batches behind that. Snapshots above the end are removed, broken ones too. Returns the offset of the
- * newest snapshot that is kept (-1: none) and whether files were removed.
+ * newest snapshot that is kept (-1: none), those that are older than the one that was used, and whether files were removed.
  */
 export async function recoverProducers(
   o: ProducerRecovery,
   state: ProducerState,
-): Promise<{ snapshotOffset: number; removed: boolean }> {
+): Promise<{ snapshotOffset: number; older: readonly number[]; removed: boolean }> {
   let removed = false;
   let snapshotOffset = -1;
-  let from = o.logStartOffset;
+  let from = o.firstOffset;
   state.clear();
   const offsets = snapshotOffsets(o.disk, o.directory);
   for (let i = offsets.length - 1; i >= 0; i--) {
@@ -132,7 +133,7 @@ export async function recoverProducers(
     break;
   }
   await replay(o, state, from);
-  return { snapshotOffset, removed };
+  return { snapshotOffset, older: offsets.filter((offset) => offset < from), removed };
 }
 
 /** Applies the batches of [from, log end). */

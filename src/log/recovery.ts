@@ -8,7 +8,14 @@ import type { Disk } from "../io/disk.ts";
 import { baseOffset, batchBytes, lastOffset, maxTimestamp, partitionLeaderEpoch } from "../record/batch.ts";
 import { scanBatches } from "./batch-scan.ts";
 import { moveSegmentAside, moveTailAside } from "./cut-tail.ts";
-import { INDEX_SUFFIX, LOG_SUFFIX, offsetOfFileName, TIME_INDEX_SUFFIX, TRANSACTION_INDEX_SUFFIX } from "./file-names.ts";
+import {
+  DELETED_FILE_SUFFIX,
+  INDEX_SUFFIX,
+  LOG_SUFFIX,
+  offsetOfFileName,
+  TIME_INDEX_SUFFIX,
+  TRANSACTION_INDEX_SUFFIX,
+} from "./file-names.ts";
 import { CorruptLog, completeIndexes, indexAsFound, indexOfFinishedSegment, plausibleIndex } from "./index-recovery.ts";
 import type { LeaderEpochs } from "./leader-epochs.ts";
 import type { RecoveryPoint } from "./recovery-points.ts";
@@ -27,6 +34,12 @@ export interface RecoveryContext {
   /** Another broker wrote what lies below this offset: batches may be missing there. */
   readonly foreignEnd: number;
   readonly epochs: LeaderEpochs;
+  /** Records below it were deleted; segments that lie below it whole are what a crash left. 0 if nothing ever was. */
+  readonly logStartOffset: number;
+  /** Renames a segment's files and removes them in the background. */
+  discard(baseOffset: number): void;
+  /** Removes files in the background. */
+  remove(paths: readonly string[]): void;
   /** The segment of that file, with its size; its indexes are still empty. */
   makeSegment(baseOffset: number): Segment;
 }
@@ -47,8 +60,10 @@ export interface RecoveredSegments {
 export async function recoverSegments(context: RecoveryContext): Promise<RecoveredSegments> {
   const segments = findSegments(context);
   if (segments.length === 0) {
-    if (context.recoveryPoint !== null && context.recoveryPoint.position > 0) throw missing(context, context.recoveryPoint);
-    const end = context.recoveryPoint?.offset ?? 0;
+    const { recoveryPoint, logStartOffset } = context;
+    if (recoveryPoint !== null && recoveryPoint.position > 0 && recoveryPoint.offset > logStartOffset)
+      throw missing(context, recoveryPoint);
+    const end = Math.max(recoveryPoint?.offset ?? 0, logStartOffset);
     return { segments, logEndOffset: end, believedEnd: end, wasValidated: false, changed: [] };
   }
   const point = startingPoint(context, segments);
@@ -73,9 +88,9 @@ export async function recoverSegments(context: RecoveryContext): Promise<Recover
   };
 }
 
-/** The log files of the directory by base offset; index files without one are removed. */
+/** The log files of the directory by base offset; index files without one are removed, and segments below the log's start. */
 function findSegments(context: RecoveryContext): Segment[] {
-  const { disk, directory } = context;
+  const { disk, directory, logStartOffset } = context;
   const names = (disk.list(directory) ?? []).filter((entry) => !entry.isDirectory).map((entry) => entry.name);
   const bases = new Set<number>();
   for (const name of names) {
@@ -87,13 +102,20 @@ function findSegments(context: RecoveryContext): Segment[] {
       offsetOfFileName(name, INDEX_SUFFIX) ??
       offsetOfFileName(name, TIME_INDEX_SUFFIX) ??
       offsetOfFileName(name, TRANSACTION_INDEX_SUFFIX);
-    if ((base !== null && !bases.has(base)) || /\.(deleted|cleaned|tmp)$/.test(name)) disk.remove(`${directory}/${name}`);
+    if ((base !== null && !bases.has(base)) || /\.(cleaned|tmp)$/.test(name)) disk.remove(`${directory}/${name}`);
     if (name.endsWith(".swap"))
       throw new CorruptLog(
         `${directory}/${name}: another broker's compaction was interrupted; start it once more to complete it`,
       );
   }
-  return [...bases].sort((a, b) => a - b).map((base) => context.makeSegment(base));
+  context.remove(names.filter((name) => name.endsWith(DELETED_FILE_SUFFIX)).map((name) => `${directory}/${name}`));
+  const sorted = [...bases].sort((a, b) => a - b);
+  const first = Math.max(
+    0,
+    sorted.findLastIndex((base) => base <= logStartOffset),
+  );
+  for (const base of sorted.slice(0, first)) context.discard(base);
+  return sorted.slice(first).map((base) => context.makeSegment(base));
 }
 
 /** Where validation begins. */
@@ -101,6 +123,9 @@ function startingPoint(context: RecoveryContext, segments: readonly Segment[]): 
   const { recoveryPoint: point } = context;
   const base = segments[0]!.baseOffset;
   if (point === null) return { offset: base, segmentBaseOffset: base, position: 0 };
+  // Its segment was deleted: what follows is read from its beginning.
+  if (point.segmentBaseOffset < base && base <= context.logStartOffset)
+    return { offset: base, segmentBaseOffset: base, position: 0 };
   const segment = segments.find((candidate) => candidate.baseOffset === point.segmentBaseOffset);
   if (segment === undefined && point.position > 0) throw missing(context, point);
   if (segment !== undefined && segment.size < point.position)

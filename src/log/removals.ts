@@ -7,6 +7,9 @@ import type { Logger } from "../base/logger.ts";
 import type { Clock, Scheduled } from "../io/clock.ts";
 import { type Disk, DiskError } from "../io/disk.ts";
 
+/** What the disk does not remove is tried again after so long. */
+const RETRY_MS = 60_000;
+
 export class Removals {
   private readonly disk: Disk;
   private readonly clock: Clock;
@@ -74,7 +77,8 @@ export class Removals {
       else await this.disk.removeInPool(path);
     } catch (error) {
       if (!(error instanceof DiskError)) throw error;
-      this.logger.warn("what was deleted could not be removed; the next start tries again", { path, error: error.message });
+      this.logger.warn("what was deleted could not be removed; it is tried again", { path, error: error.message });
+      this.files([path], RETRY_MS);
     }
   }
 

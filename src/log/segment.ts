@@ -84,6 +84,12 @@ export class Segment {
     return this.max;
   }
 
+  /** Kafka's largestTimestamp: as `maxTimestamp`, or when the file was last written to where no batch has one. A promise only if pages are cold. */
+  largestTimestampMs(): number | Promise<number> {
+    const max = this.max ?? this.timeIndex.loadLastEntry();
+    return max instanceof Promise ? max.then(() => this.timestampOrAgeMs()) : this.timestampOrAgeMs();
+  }
+
   get path(): string {
     return this.log.path;
   }
@@ -245,6 +251,11 @@ export class Segment {
 
   private makeTransactions(entries: number, fileIsExact: boolean): TransactionIndex {
     return new TransactionIndex(this.files, new OpenFile(this.pathOf(TRANSACTION_INDEX_SUFFIX)), entries, fileIsExact);
+  }
+
+  private timestampOrAgeMs(): number {
+    const { timestampMs } = this.maxTimestamp;
+    return timestampMs >= 0 ? timestampMs : this.logFile().modifiedMs();
   }
 
   /** Kafka's timeWaitedForRoll: by the batches' timestamps, or by the clock if they have none. */

@@ -31,6 +31,20 @@ export class TimeIndex {
     return this.last;
   }
 
+  /** The same, off the loop where the page is cold. */
+  loadLastEntry(): TimestampOffset | Promise<TimestampOffset> {
+    if (this.last !== null) return this.last;
+    const found = this.lookUp(Number.MAX_SAFE_INTEGER);
+    if (!(found instanceof Promise)) {
+      this.last = found;
+      return found;
+    }
+    return found.then((entry) => {
+      this.last ??= entry; // something may have been appended meanwhile
+      return this.last;
+    });
+  }
+
   /** Adds an entry if its timestamp is above the last one. Kafka: TimeIndex.maybeAppend. */
   maybeAppend(timestampMs: number, offset: number): void {
     if (timestampMs <= this.lastEntry.timestampMs) return;

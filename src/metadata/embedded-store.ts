@@ -31,6 +31,10 @@ export const METADATA_LOG_CONFIG: LogConfig = {
   indexIntervalBytes: 4096,
   segmentIndexBytes: 1024 * 1024,
   fileDeleteDelayMs: 0,
+  deletes: false,
+  compacts: false,
+  retentionMs: -1,
+  retentionBytes: -1,
   producerIdExpirationMs: Number.MAX_SAFE_INTEGER,
   maxProducers: 1,
 };

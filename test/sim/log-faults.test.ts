@@ -1,4 +1,7 @@
-/** Every call to the disk fails once, in a history that rolls, reads, stops and starts: what was durable stays, nothing half-done is seen. */
+/**
+ * Every call to the disk fails once, in a history that rolls, reads, deletes what is old, stops and starts: what was durable stays,
+ * nothing half-done is seen.
+ */
 import { expect, test } from "bun:test";
 import { DiskError } from "../../src/io/disk.ts";
 import { DataDirectoryError } from "../../src/log/log-directory.ts";
@@ -24,8 +27,8 @@ class Run {
     this.world = new LogWorld({
       seed: 7,
       hasSyncFileSystem,
-      config: { syncFileSystemAbove: 3 },
-      logConfig: { segmentBytes: 1500, indexIntervalBytes: 200 },
+      config: { syncFileSystemAbove: 3, retentionCheckIntervalMs: 40 },
+      logConfig: { segmentBytes: 1500, indexIntervalBytes: 200, retentionBytes: 2500, fileDeleteDelayMs: 5 },
     });
     this.inject(at, fault);
   }
@@ -42,7 +45,10 @@ class Run {
     await this.start();
     for (let i = 24; i < 30; i++) await this.append(models[i % 2]!, i);
     await this.settle(() => world.clock.advance(50));
+    await this.settle(() => this.deleteBelow(models[0]!, 26));
     await this.restart("power");
+    await this.settle(() => this.deleteBelow(models[1]!, endOf(models[1]!)));
+    await this.settle(() => world.clock.advance(100));
     await this.stop();
     await this.start();
     await this.settle(() => world.checkAll());
@@ -107,6 +113,14 @@ class Run {
       });
     }
     await this.settle(() => this.world.clock.advance(3));
+  }
+
+  /** What is acknowledged stays, whatever comes: the world sees to that. */
+  private async deleteBelow(model: ModelLog, offset: number): Promise<void> {
+    const { world } = this;
+    const log = model.log!;
+    await world.clock.run(log.moveStart(Math.min(offset, log.durableEndOffset)));
+    world.seeStart(model);
   }
 
   /** Runs something that may meet the fault. */

@@ -281,8 +281,28 @@ describe("the data directory", () => {
     expect(a.log!.logEndOffset).toBe(0);
     world.append(a);
     await world.clock.advance(100);
-    expect(world.directory!.partitions()).toContainEqual({ topic: "a", partition: 0, topicId: a.topicId });
+    expect(world.directory!.unclaimed()).toEqual([]);
     expect(names(world, "").filter((name) => name.endsWith("-delete"))).toEqual([]);
+    await world.checkAll();
+  });
+
+  test("tells which directories no log was opened for", async () => {
+    const { world, a, b } = await filled();
+    await world.stop();
+    world.logs.splice(world.logs.indexOf(b), 1);
+    world.disk.makeDirectory(`${DATA_PATH}/c-7`);
+    await world.start();
+    const left = [
+      { topic: "b", partition: 0, topicId: b.topicId },
+      { topic: "c", partition: 7, topicId: null },
+    ];
+    expect(world.directory!.unclaimed()).toEqual(left);
+    for (const one of left) await world.clock.run(world.directory!.setAside(one));
+    expect(world.directory!.unclaimed()).toEqual([]);
+    world.crash("power");
+    expect(names(world, "").filter((name) => name.endsWith("-stray")).length).toBe(2);
+    await world.start();
+    world.adopt(a, "power");
     await world.checkAll();
   });
 

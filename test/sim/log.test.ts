@@ -55,8 +55,9 @@ async function step(world: LogWorld, producers: Producers): Promise<void> {
   else if (dice < 85) await clock.advance(random.fraction() * 5);
   else if (dice < 90) await world.check(model);
   else if (dice < 92) await readWhileAppending(world, model, producers);
-  else if (dice < 94) await fillDisk(world, model, producers);
-  else if (dice < 96) await truncate(world, model, producers);
+  else if (dice < 93) await fillDisk(world, model, producers);
+  else if (dice < 95) await moveStart(world, model, producers);
+  else if (dice < 97) await truncate(world, model, producers);
   else await restart(world, producers);
 }
 
@@ -81,11 +82,18 @@ async function fillDisk(world: LogWorld, model: ModelLog, producers: Producers):
 /** A read that has to wait for the disk sees whole batches from its offset on, whatever is appended meanwhile. */
 async function readWhileAppending(world: LogWorld, model: ModelLog, producers: Producers): Promise<void> {
   const { random, clock } = world;
-  const offset = model.startOffset + random.int(endOf(model) - model.startOffset + 1);
+  const { logStartOffset } = model.log!;
+  const offset = logStartOffset + random.int(endOf(model) - logStartOffset + 1);
   const limits = { limitOffset: endOf(model), maxBytes: random.pick([1, 500, 5000]), atLeastOne: true };
   const pending = model.log!.read(offset, limits);
   for (let i = random.int(6); i > 0; i--) producers.append(world, model, random.int(3));
-  const { chunks } = pending instanceof Promise ? await clock.run(pending) : pending;
+  let chunks: readonly Uint8Array[] = [];
+  try {
+    ({ chunks } = pending instanceof Promise ? await clock.run(pending) : pending);
+  } catch (error) {
+    if (!isKafkaError(error, "OFFSET_OUT_OF_RANGE") || offset >= model.log!.logStartOffset) throw error;
+    return; // its segment is gone
+  }
   const expected = Buffer.concat(
     model.batches
       .filter((batch) => batch.lastOffset >= offset && batch.baseOffset < limits.limitOffset)
@@ -96,28 +104,57 @@ async function readWhileAppending(world: LogWorld, model: ModelLog, producers: P
   expect(read.length > 0).toBe(expected.length > 0);
 }
 
+/** Records are deleted up to somewhere; now and then the process or the machine dies while that happens. */
+async function moveStart(world: LogWorld, model: ModelLog, producers: Producers): Promise<void> {
+  const { random, clock } = world;
+  const log = model.log!;
+  const offset = random.int(log.durableEndOffset + 1);
+  const moving = log.moveStart(offset);
+  if (random.chance(0.3)) {
+    moving.catch(() => {}); // the crash ends it
+    const how = random.pick(["kill", "power"] as const);
+    await clock.advance(random.fraction() * 8);
+    world.crash(how);
+    await startAgain(world, producers, how);
+    return;
+  }
+  if (random.chance(0.3)) producers.append(world, model, random.int(3));
+  await clock.run(moving);
+  expect(log.logStartOffset).toBeGreaterThanOrEqual(offset);
+  await world.check(model);
+}
+
 /** The log is cut somewhere, or begun anew; now and then the power fails while that happens. */
 async function truncate(world: LogWorld, model: ModelLog, producers: Producers): Promise<void> {
   const { random, clock } = world;
   if (random.chance(0.2)) {
     const offset = random.int(1000);
     await clock.run(model.log!.truncateFullyAndStartAt(offset));
-    Object.assign(model, { batches: [], startOffset: offset, durableEnd: offset });
+    Object.assign(model, { batches: [], startOffset: offset, durableEnd: offset, shownStart: offset });
   } else {
     const offset = model.startOffset + random.int(endOf(model) - model.startOffset + 1);
+    const isBelowStart = offset < model.log!.logStartOffset;
     const cutting = model.log!.truncateTo(offset);
+    if (isBelowStart) {
+      await clock.run(cutting);
+      Object.assign(model, { batches: [], startOffset: offset, durableEnd: offset, shownStart: offset });
+      producers.resync(model);
+      return world.checkAll();
+    }
     const kept = model.batches.filter((batch) => batch.lastOffset < offset);
     if (random.chance(0.3) && world.durability === "sync") {
       cutting.catch(() => {}); // the crash ends it
       await clock.advance(random.fraction() * 5);
       model.durableEnd = Math.min(model.durableEnd, (kept.at(-1)?.lastOffset ?? model.startOffset - 1) + 1);
       world.crash("power");
+      model.wasBeingCut = true;
       await startAgain(world, producers, "power");
       return;
     }
     await clock.run(cutting);
     const wasCut = kept.length < model.batches.length;
     model.batches = kept;
+    if (endOf(model) < model.shownStart) Object.assign(model, { batches: [], startOffset: model.shownStart });
     if (wasCut) model.durableEnd = endOf(model);
   }
   expect(model.log!.logEndOffset).toBe(endOf(model));
@@ -164,8 +201,15 @@ async function history(seed: number): Promise<void> {
     config: {
       syncFileSystemAbove: 1 + (seed % 4),
       recoveryPointIntervalMs: [0, 5, 1000][seed % 3]!,
+      retentionCheckIntervalMs: [3, 20, 100_000][seed % 3]!,
     },
-    logConfig: { segmentBytes: 1500 + (seed % 7) * 1000, segmentIndexBytes: seed % 11 === 0 ? 48 : 4096 },
+    logConfig: {
+      segmentBytes: 1500 + (seed % 7) * 1000,
+      segmentIndexBytes: seed % 11 === 0 ? 48 : 4096,
+      retentionBytes: [-1, -1, 4000, 0][seed % 4]!,
+      retentionMs: [-1, 200, -1, 1][seed % 4]!,
+      fileDeleteDelayMs: [0, 5, 1000][seed % 3]!,
+    },
   });
   await world.start();
   for (let i = 0; i < 1 + (seed % 3); i++) await world.create(`t${i}`);

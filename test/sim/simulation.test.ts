@@ -7,7 +7,7 @@
 import { describe, expect, test } from "bun:test";
 import { silentLogger } from "../../src/base/logger.ts";
 import { defaultServerConfig } from "../../src/config/server-options.ts";
-import { LogDirectory } from "../../src/log/log-directory.ts";
+import { DEFAULT_LOG_DIRECTORY_CONFIG, LogDirectory } from "../../src/log/log-directory.ts";
 import { DeleteTopics } from "../../src/protocol/messages/20-delete-topics.ts";
 import { ZERO_UUID } from "../../src/protocol/schema.ts";
 import { BrokerWorld } from "./broker-world.ts";
@@ -72,7 +72,7 @@ describe("what it found", () => {
     const random = new SeededRandom(1);
     const disk = new FakeDisk({ random, clock });
     const server = defaultServerConfig({ dataDir: "/var/data" });
-    const config = { ...server, syncFileSystemAbove: server.syncFsThreshold, recoveriesMax: 8 };
+    const config = { ...DEFAULT_LOG_DIRECTORY_CONFIG, ...server };
     const options = { disk, clock, random, logger: silentLogger, path: "/var/data", config, onFatal() {} };
     LogDirectory.open(options).catch(() => {});
     disk.kill();

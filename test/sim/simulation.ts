@@ -5,12 +5,13 @@
 
 import { silentLogger } from "../../src/base/logger.ts";
 import { Broker } from "../../src/broker/broker.ts";
+import { ErrorCode } from "../../src/protocol/errors.ts";
 import { Fetch } from "../../src/protocol/messages/01-fetch.ts";
 import { FindCoordinator } from "../../src/protocol/messages/10-find-coordinator.ts";
 import { CreateTopics } from "../../src/protocol/messages/19-create-topics.ts";
 import { BrokerWorld } from "./broker-world.ts";
 import { SeededRandom } from "./seeded-random.ts";
-import { Admin, Observer } from "./simulation/admin.ts";
+import { Admin, Observer, TEMPORARY, Trimmer } from "./simulation/admin.ts";
 import { type Actor, Arena } from "./simulation/arena.ts";
 import { Consumer, takeRecords } from "./simulation/consumers.ts";
 import { type CheckName, History, Violation } from "./simulation/history.ts";
@@ -18,7 +19,7 @@ import { Committer, GroupModel, Member, PARTITIONS } from "./simulation/members.
 import type { PartitionModel } from "./simulation/partition-model.ts";
 import { IdempotentProducer, PlainProducer, STAYS } from "./simulation/producers.ts";
 import { kept, leftOver } from "./simulation/remains.ts";
-import { TopicsModel } from "./simulation/topics-model.ts";
+import { configsOf, TopicsModel } from "./simulation/topics-model.ts";
 
 export interface Outcome {
   readonly seed: number;
@@ -28,6 +29,15 @@ export interface Outcome {
   /** How often each check looked at something. */
   readonly looked: ReadonlyMap<CheckName, number>;
 }
+
+/** What a topic's configs may let go. */
+const RETENTIONS = [
+  { ms: 50, bytes: null },
+  { ms: 3000, bytes: null },
+  { ms: null, bytes: 0 },
+  { ms: null, bytes: 8000 },
+  { ms: 500, bytes: 12_000 },
+];
 
 type Death = "kill" | "power" | "stop" | "failed sync";
 
@@ -70,10 +80,14 @@ class Simulation {
       logIndexIntervalBytes: random.pick([0, 500, 4096]),
       recoveryPointIntervalMs: random.pick([0, 5, 1000]),
       syncFsThreshold: random.pick([0, 3, 1000]),
+      logRetentionCheckIntervalMs: random.pick([100, 1000, 7000]),
+      logSegmentDeleteDelayMs: random.pick([0, 10, 1000]),
     });
     this.world.unpacking = { laterChance: random.pick([0, 0, 0.3, 1]), maxMs: random.pick([1, 20]) };
     this.history = new History(this.world.clock);
     this.arena = new Arena(this.world, this.history, new TopicsModel(this.history), random);
+    for (const name of [STAYS, ...TEMPORARY])
+      if (random.chance(0.5)) this.arena.topics.retention.set(name, random.pick(RETENTIONS));
     const given = new Set<number>();
     this.observer = new Observer(this.arena, "observer", given);
     this.gather(given);
@@ -112,6 +126,7 @@ class Simulation {
     this.members.push(...[null, null, "static"].map((id, i) => new Member(arena, `m${i}`, group, id)));
     add(3, ...this.members);
     add(2, new Admin(arena, "admin"));
+    if (random.chance(0.5)) add(1, new Trimmer(arena, "trimmer"));
     add(2, observer);
     if (actors.length === 0) actors.push(observer);
   }
@@ -130,7 +145,8 @@ class Simulation {
   private async begin(): Promise<void> {
     const { world, arena } = this;
     await this.start();
-    const topics = [{ name: STAYS, numPartitions: PARTITIONS, replicationFactor: 1, assignments: [], configs: [] }];
+    const configs = configsOf(arena.topics.retention.get(STAYS));
+    const topics = [{ name: STAYS, numPartitions: PARTITIONS, replicationFactor: 1, assignments: [], configs }];
     const created = await world.ask(CreateTopics, { topics, timeoutMs: 1000 });
     arena.topics.created({ name: STAYS, id: created.topics[0]!.topicId, partitions: PARTITIONS }, 0);
     await world.ask(FindCoordinator, { keyType: 0, coordinatorKeys: this.groups.map(({ id }) => id) });
@@ -286,7 +302,10 @@ class Simulation {
     const { arena, world } = this;
     const texts: string[] = [];
     const floor = partition.shownEnd;
-    for (let position = 0; ; ) {
+    const log = () => world.broker.partitionById(partition.topicId, partition.index)!;
+    const start = log().logStartOffset;
+    partition.showStart(start, partition.shownStart);
+    for (let position = start; ; ) {
       const named = {
         topic: "",
         topicId: partition.topicId,
@@ -295,6 +314,7 @@ class Simulation {
       const request = { maxWaitMs: 0, minBytes: 0, isolationLevel: 0, topics: [named], forgottenTopicsData: [] };
       const { responses } = await world.ask(Fetch, request, 16);
       const answer = responses[0]!.partitions[0]!;
+      if (answer.errorCode === ErrorCode.OFFSET_OUT_OF_RANGE && position < log().logStartOffset) return this.readAll(partition);
       arena.checkCode(`look back at ${partition.name}`, answer.errorCode, []);
       this.holds();
       if (answer.errorCode !== 0) return;
@@ -312,7 +332,7 @@ class Simulation {
       }
       position = next;
     }
-    partition.checkWhole(texts);
+    partition.checkWhole(start, texts);
     this.holds();
   }
 

@@ -4,15 +4,57 @@ import { ListOffsets } from "../../../src/protocol/messages/02-list-offsets.ts";
 import { Metadata } from "../../../src/protocol/messages/03-metadata.ts";
 import { CreateTopics } from "../../../src/protocol/messages/19-create-topics.ts";
 import { DeleteTopics } from "../../../src/protocol/messages/20-delete-topics.ts";
+import { DeleteRecords } from "../../../src/protocol/messages/21-delete-records.ts";
 import { InitProducerId } from "../../../src/protocol/messages/22-init-producer-id.ts";
 import { DescribeCluster } from "../../../src/protocol/messages/60-describe-cluster.ts";
 import type { Actor, Arena } from "./arena.ts";
+import type { PartitionModel } from "./partition-model.ts";
 import { GONE } from "./producers.ts";
-import type { TopicModel } from "./topics-model.ts";
+import { configsOf, type TopicModel } from "./topics-model.ts";
 
-const TEMPORARY = ["temporary-a", "temporary-b"];
+export const TEMPORARY = ["temporary-a", "temporary-b"];
+const HIGH_WATERMARK = -1;
 const EARLIEST = -2;
 const LATEST = -1;
+
+/** Deletes records, of topics that stay too. */
+export class Trimmer implements Actor {
+  readonly name: string;
+  private readonly arena: Arena;
+
+  constructor(arena: Arena, name: string) {
+    this.arena = arena;
+    this.name = name;
+  }
+
+  step(): void {
+    const { random, topics } = this.arena;
+    if (topics.live.length === 0) return;
+    const topic = random.pick(topics.live);
+    this.deleteBelow(topic, random.pick(topic.partitions));
+  }
+
+  private deleteBelow(topic: TopicModel, partition: PartitionModel): void {
+    const { arena } = this;
+    const { random, world } = arena;
+    const { topicId, index, shownStart, shownEnd } = partition;
+    const highWatermark = world.broker.partitionById(topicId, index)?.highWatermark ?? 0;
+    const offset = random.pick([HIGH_WATERMARK, highWatermark + 1, random.int(shownEnd + 1), random.int(shownEnd + 1)]);
+    const meant = offset === HIGH_WATERMARK ? highWatermark : offset;
+    if (meant <= highWatermark) partition.deletionSentUpTo = Math.max(partition.deletionSentUpTo, meant);
+    const who = `${this.name} ${partition.name}@${offset}`;
+    const request = { topics: [{ name: topic.name, partitions: [{ partitionIndex: index, offset }] }], timeoutMs: 1000 };
+    arena.send(who, DeleteRecords, 2, request, (response) => {
+      if (response === null) return;
+      const { errorCode, lowWatermark } = response.topics[0]!.partitions[0]!;
+      const expected = meant > highWatermark ? [ErrorCode.OFFSET_OUT_OF_RANGE] : [];
+      arena.checkCode(who, errorCode, topic.deletionSent ? [...GONE, ...expected] : expected);
+      if (errorCode !== 0 || topic.deletionSent) return; // by name: it may have been the next topic's
+      arena.history.check("the log start never goes back", lowWatermark >= meant, () => `${who}: ${lowWatermark}`);
+      partition.showStart(lowWatermark, shownStart);
+    });
+  }
+}
 
 /** Makes and deletes topics, sometimes two of a name at once. */
 export class Admin implements Actor {
@@ -38,7 +80,8 @@ export class Admin implements Actor {
     const { topics } = arena;
     const wasThere = topics.byName(name);
     const since = topics.count;
-    const request = { topics: [{ name, numPartitions, replicationFactor: 1, assignments: [], configs: [] }], timeoutMs: 1000 };
+    const configs = configsOf(topics.retention.get(name));
+    const request = { topics: [{ name, numPartitions, replicationFactor: 1, assignments: [], configs }], timeoutMs: 1000 };
     arena.send(`${this.name} ${name}`, CreateTopics, 7, request, (response) => {
       if (response === null) return;
       const { errorCode, topicId } = response.topics[0]!;
@@ -103,7 +146,7 @@ export class Observer implements Actor {
   private listOffsets(topic: TopicModel): void {
     const { arena, name } = this;
     const timestamp = arena.random.pick([LATEST, EARLIEST]);
-    const floors = topic.partitions.map(({ shownEnd }) => shownEnd);
+    const floors = topic.partitions.map(({ shownEnd, shownStart }) => (timestamp === LATEST ? shownEnd : shownStart));
     const partitions = topic.partitions.map(({ index }) => ({ partitionIndex: index, timestamp }));
     const request = {
       replicaId: -1,
@@ -118,7 +161,7 @@ export class Observer implements Actor {
         if (errorCode !== 0) continue;
         const partition = topic.partitions[partitionIndex]!;
         if (timestamp === LATEST) partition.showHighWatermark(offset, floors[partitionIndex]!);
-        else arena.history.check("offsets have no gap", offset === 0, () => `${partition.name} begins at ${offset}`);
+        else partition.showStart(offset, floors[partitionIndex]!);
       }
     });
   }

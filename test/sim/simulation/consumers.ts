@@ -8,6 +8,12 @@ import type { PartitionModel } from "./partition-model.ts";
 import { GONE, STAYS } from "./producers.ts";
 import type { TopicModel } from "./topics-model.ts";
 
+/** What a partition was known to be when a question was sent. */
+interface Floor {
+  readonly end: number;
+  readonly start: number;
+}
+
 /** What a session is told when it is gone or its requests got lost. */
 const SESSION_ERRORS = [
   ErrorCode.FETCH_SESSION_ID_NOT_FOUND,
@@ -103,12 +109,24 @@ export class Consumer implements Actor {
   private readableBytes(): number {
     let bytes = 0;
     for (const { topicId, index, known } of this.topic!.partitions) {
-      const end = this.arena.world.broker.partitionById(topicId, index)?.highWatermark ?? 0;
-      const texts = known.slice(this.positions[index]!, end);
-      const length = texts.reduce((sum, text) => sum + (text?.length ?? 0), 0);
-      bytes += Math.min(this.partitionMaxBytes, end > this.positions[index]! ? Math.max(1, length) : 0);
+      const partition = this.arena.world.broker.partitionById(topicId, index);
+      const end = partition?.highWatermark ?? 0;
+      const from = this.positions[index]!;
+      if (from < (partition?.logStartOffset ?? 0)) continue; // it will hear of that when its time is over
+      const length = known.slice(from, end).reduce((sum, text) => sum + (text?.length ?? 0), 0);
+      bytes += Math.min(this.partitionMaxBytes, end > from ? Math.max(1, length) : 0);
     }
     return bytes;
+  }
+
+  /** Goes on at the log's start, if that lies above. */
+  private skipDeleted({ topicId, index }: PartitionModel): boolean {
+    const start = this.arena.world.broker.partitionById(topicId, index)?.logStartOffset;
+    if (start === undefined) return this.topic!.deletionSent; // gone, and who knows where it began
+    if (this.positions[index]! >= start) return false;
+    this.positions[index] = start;
+    this.moved.add(index);
+    return true;
   }
 
   private follow(): void {
@@ -127,7 +145,7 @@ export class Consumer implements Actor {
 
   private fetch(topic: TopicModel): void {
     const { arena, name } = this;
-    const floors = topic.partitions.map(({ shownEnd }) => shownEnd);
+    const floors = topic.partitions.map(({ shownEnd, shownStart }) => ({ end: shownEnd, start: shownStart }));
     this.isWaiting = true;
     this.turn++;
     arena.send(`${name} ${topic.name}@${this.positions.join()}`, Fetch, this.byId ? 16 : 12, this.request(topic), (response) => {
@@ -163,7 +181,7 @@ export class Consumer implements Actor {
     };
   }
 
-  private take(response: Response<typeof Fetch>, topic: TopicModel, floors: readonly number[]): void {
+  private take(response: Response<typeof Fetch>, topic: TopicModel, floors: readonly Floor[]): void {
     const { arena, name } = this;
     if (this.isClosing) {
       this.topic = null;
@@ -177,10 +195,17 @@ export class Consumer implements Actor {
     }
     for (const answer of response.responses.flatMap(({ partitions }) => partitions)) {
       const index = answer.partitionIndex;
+      const partition = topic.partitions[index]!;
+      if (answer.errorCode === ErrorCode.OFFSET_OUT_OF_RANGE && this.skipDeleted(partition)) continue;
       arena.checkCode(`${name} ${topic.name}-${index}`, answer.errorCode, topic.deletionSent ? GONE : []);
       if (answer.errorCode !== 0) continue;
-      const partition = topic.partitions[index]!;
-      partition.showHighWatermark(answer.highWatermark, floors[index]!);
+      partition.showHighWatermark(answer.highWatermark, floors[index]!.end);
+      partition.showStart(answer.logStartOffset, floors[index]!.start);
+      arena.history.check(
+        "nothing below the log start is served",
+        this.positions[index]! >= floors[index]!.start || answer.records!.length === 0,
+        () => `${name} at ${partition.name}@${this.positions[index]}, which began at ${floors[index]!.start}`,
+      );
       const next = takeRecords(arena, partition, answer, this.positions[index]!);
       if (next === this.positions[index]) continue;
       this.positions[index] = next;

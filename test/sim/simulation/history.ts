@@ -18,6 +18,10 @@ export const CHECKS = [
   "the high watermark lies within the log",
   "readers stay below the high watermark",
   "no fetch sleeps while there is what it waits for",
+  // Where a log begins
+  "the log start never goes back",
+  "the log start moves for a reason",
+  "nothing below the log start is served",
   // Groups
   "acknowledged commits survive",
   "committed offsets never go back",
@@ -60,6 +64,10 @@ export class History {
 
   constructor(clock: FakeClock) {
     this.clock = clock;
+  }
+
+  get nowMs(): number {
+    return this.clock.nowMs();
   }
 
   note(line: string): void {

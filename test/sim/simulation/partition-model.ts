@@ -13,22 +13,38 @@ const originOf = (text: string): { producer: string; number: number } => {
 /** Producers whose names begin so are idempotent. */
 export const IDEMPOTENT = "i";
 
+/** What a topic's configs allow to be deleted. */
+export interface Retention {
+  /** Null: nothing goes by its age. */
+  readonly ms: number | null;
+  /** Null: nothing goes by size. */
+  readonly bytes: number | null;
+}
+
 export class PartitionModel {
   readonly name: string;
   readonly topicId: string;
   readonly index: number;
-  readonly sent = new Set<string>();
+  /** What was sent, and when first: its timestamp is no older. */
+  readonly sent = new Map<string, number>();
   /** By offset; set once, by whoever heard of it first. */
   readonly known: (string | undefined)[] = [];
   /** What is below this offset was acknowledged, or lies below something that was. */
   acknowledgedEnd = 0;
   /** The largest high watermark that anybody was told, and the end of what anybody read. */
   shownEnd = 0;
+  /** The largest log start that anybody was told. */
+  shownStart = 0;
+  /** Up to here somebody has asked to delete records. */
+  deletionSentUpTo = 0;
+  /** Of the topic; null: nothing goes by its age. */
+  readonly retention: Retention;
   private readonly offsets = new Map<string, number>();
   private readonly history: History;
 
-  constructor(history: History, name: string, topicId: string, index: number) {
+  constructor(history: History, name: string, topicId: string, index: number, retention: Retention) {
     this.history = history;
+    this.retention = retention;
     this.name = name;
     this.topicId = topicId;
     this.index = index;
@@ -59,23 +75,42 @@ export class PartitionModel {
     this.shownEnd = Math.max(this.shownEnd, highWatermark);
   }
 
-  /** All records, as read from the start up to the high watermark. */
-  checkWhole(texts: readonly string[]): void {
+  /** Somebody was told where the log begins. `floor`: what `shownStart` was when the question was sent. */
+  showStart(logStartOffset: number, floor: number): void {
     const { history, name } = this;
+    history.check("the log start never goes back", logStartOffset >= floor, () => `${name}: ${logStartOffset} after ${floor}`);
+    for (let offset = Math.max(this.shownStart, this.deletionSentUpTo); offset < logStartOffset; offset++)
+      history.check("the log start moves for a reason", this.mayBeGone(offset), () => `${name} begins at ${logStartOffset}`);
+    this.shownStart = Math.max(this.shownStart, logStartOffset);
+  }
+
+  /** Nobody asked for it. */
+  private mayBeGone(offset: number): boolean {
+    const { ms, bytes } = this.retention;
+    if (bytes !== null) return true;
+    const sentMs = this.sent.get(this.known[offset] ?? "") ?? 0;
+    return ms !== null && this.history.nowMs - sentMs > ms;
+  }
+
+  /** All records, as read from the log's start up to the high watermark. */
+  checkWhole(start: number, texts: readonly string[]): void {
+    const { history, name } = this;
+    const end = start + texts.length;
     history.check(
       "acknowledged records survive",
-      texts.length >= this.acknowledgedEnd,
-      () => `${name} ends at ${texts.length}; everything below ${this.acknowledgedEnd} was acknowledged`,
+      end >= this.acknowledgedEnd,
+      () => `${name} ends at ${end}; everything below ${this.acknowledgedEnd} was acknowledged`,
     );
     history.check(
       "what was shown stays as it was shown",
-      texts.length >= this.shownEnd,
-      () => `${name} ends at ${texts.length}; everything below ${this.shownEnd} was shown`,
+      end >= this.shownEnd,
+      () => `${name} ends at ${end}; everything below ${this.shownEnd} was shown`,
     );
     const last = new Map<string, number>();
-    for (const [offset, text] of texts.entries()) {
+    for (const [i, text] of texts.entries()) {
+      const offset = start + i;
       const { producer, number } = originOf(text);
-      const before = last.get(producer) ?? -1;
+      const before = last.get(producer) ?? (start === 0 ? -1 : number - 1); // what was deleted, was in order too
       history.check("the order of each producer is kept", number > before, () => `${name}@${offset}: ${number} after ${before}`);
       if (producer.startsWith(IDEMPOTENT))
         history.check(

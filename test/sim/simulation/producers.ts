@@ -66,12 +66,15 @@ export class PlainProducer implements Actor {
     const partition = random.pick(topic.partitions);
     const padding = paddingOf(arena);
     const texts = Array.from({ length: 1 + random.int(3) }, () => textOf(name, partition.name, this.sent++, padding));
-    for (const text of texts) partition.sent.add(text);
+    for (const text of texts) partition.sent.set(text, arena.history.nowMs);
     const who = `${name} ${partition.name}/${this.sent - texts.length}+${texts.length}`;
+    const floor = partition.shownStart;
     produce(arena, who, topic, partition.index, batchOf(arena, texts, null), random.pick([-1, 1, 1, 0]), (result) => {
       if (result === null) return;
       arena.checkCode(who, result.errorCode, topic.deletionSent ? GONE : []);
-      if (result.errorCode === 0) partition.acknowledge(result.baseOffset, texts);
+      if (result.errorCode !== 0) return;
+      partition.acknowledge(result.baseOffset, texts);
+      partition.showStart(result.logStartOffset, floor);
     });
   }
 }
@@ -169,7 +172,7 @@ export class IdempotentProducer implements Actor {
     const sequence = lane.nextSequence;
     const texts = Array.from({ length: 1 + arena.random.int(3) }, (_, i) => textOf(name, partition.name, sequence + i, padding));
     lane.nextSequence += texts.length;
-    for (const text of texts) partition.sent.add(text);
+    for (const text of texts) partition.sent.set(text, arena.history.nowMs);
     const batch = { sequence, texts, baseOffset: -1 };
     lane.waiting.push(batch);
     this.send(lane, batch);

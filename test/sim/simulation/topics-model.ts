@@ -1,6 +1,6 @@
 /** Which topics there must be, may be, and must not be, as clients know it. */
 import type { History } from "./history.ts";
-import { PartitionModel } from "./partition-model.ts";
+import { PartitionModel, type Retention } from "./partition-model.ts";
 
 export interface TopicModel {
   readonly name: string;
@@ -19,7 +19,17 @@ export interface ListedTopic {
   readonly partitions: number;
 }
 
+/** The configs that a topic of this retention is made with. */
+export function configsOf(retention: Retention | undefined): { name: string; value: string }[] {
+  const configs = [];
+  if (typeof retention?.ms === "number") configs.push({ name: "retention.ms", value: `${retention.ms}` });
+  if (typeof retention?.bytes === "number") configs.push({ name: "retention.bytes", value: `${retention.bytes}` });
+  return configs;
+}
+
 export class TopicsModel {
+  /** Of topics by name, in this history. */
+  readonly retention = new Map<string, Retention>();
   private readonly history: History;
   private readonly byId = new Map<string, TopicModel>();
 
@@ -62,7 +72,8 @@ export class TopicsModel {
     const { history } = this;
     const holder = this.byName(name);
     history.check("a name is one topic's", holder === undefined, () => `${name} is ${holder!.id} and ${id}`);
-    const models = Array.from({ length: partitions }, (_, i) => new PartitionModel(history, `${name}-${i}`, id, i));
+    const retention = this.retention.get(name) ?? { ms: null, bytes: null };
+    const models = Array.from({ length: partitions }, (_, i) => new PartitionModel(history, `${name}-${i}`, id, i, retention));
     const topic = { name, id, partitions: models, deletionSent: false, gone: false, serial: this.byId.size };
     this.byId.set(id, topic);
     return topic;

@@ -1,0 +1,113 @@
+/**
+ * What of a log is too old, too much, or below its start, and its going. The start moves first, on the disk; what lies below it goes after.
+ * Source: UnifiedLog.deleteOldSegments, deletableSegments, maybeIncrementLogStartOffset.
+ */
+import { DiskError } from "../io/disk.ts";
+import { KafkaError } from "../protocol/errors.ts";
+import type { Log } from "./log.ts";
+import { discardLeftBehind, removeOldest } from "./log-segments.ts";
+
+/** See Log.moveStart. */
+export async function moveLogStart(log: Log, offset: number): Promise<void> {
+  log.checkUsable();
+  if (offset <= log.logStartOffset) return;
+  const { shared, sync, cuts } = log;
+  try {
+    keepProducers(log, offset);
+    if (sync.inRound || sync.hasWork) await shared.rounds.idle(); // the snapshot may still be on its way to the disk
+    if (log.isBeingCut) throw new KafkaError("KAFKA_STORAGE_ERROR", `${log.name} is being cut`);
+    await shared.logStarts.raise(log, offset);
+  } catch (error) {
+    if (!(error instanceof DiskError)) throw error;
+    throw new KafkaError("KAFKA_STORAGE_ERROR", `Error while moving the start of ${log.name}: ${error.message}`);
+  }
+  if (log.offline !== null) shared.logStarts.forget(log); // it may have been deleted meanwhile
+  log.checkUsable();
+  if (offset <= log.logStartOffset || cuts !== log.cuts || log.isBeingCut) return;
+  log.logStartOffset = offset;
+  log.leaderEpochs.truncateFromStart(offset);
+  if (sync.epochsAreBehind) sync.markDirty();
+  log.onStartMoved?.(log);
+}
+
+/** What is known of producers from segments that go must be in a snapshot. A roll makes one, but a crash may have taken it. */
+function keepProducers(log: Log, offset: number): void {
+  const first = log.segments[log.segmentIndexOf(offset)];
+  if (first === undefined || first === log.segments[0] || log.snapshotOffset >= first.baseOffset || log.producers.size === 0)
+    return;
+  log.takeSnapshot();
+  log.sync.markDirty();
+}
+
+/**
+ * Removes what retention does not keep. `turn` resolves when it is this log's turn to make and rename files, which may block. Rejects with
+ * DiskError, KafkaError; then it is to be tried again later.
+ */
+export async function applyRetention(log: Log, turn: () => Promise<void> = async () => {}): Promise<void> {
+  log.checkUsable();
+  if (log.isBeingCut) return;
+  if (log.leftBehind.length > 0) discardLeftBehind(log);
+  const { segments, cuts, swaps, logEndOffset } = log;
+  const all = segments.length;
+  let count = await log.reader.withGoodIndexes(() => countOld(log));
+  if (count === 0) return;
+  await turn();
+  if (count === all && logEndOffset !== log.logEndOffset) count--; // the last one has grown meanwhile
+  if (count > 0 && mayStill(log) && cuts === log.cuts && swaps === log.swaps) {
+    if (count === segments.length) log.rollActive();
+    await log.moveStart(segments[count]!.baseOffset);
+    await turn();
+  }
+  removeBelowStart(log);
+}
+
+/** How many of the oldest segments are to go; all of them if nothing that is in the log is to be kept. */
+async function countOld(log: Log): Promise<number> {
+  const below = countBelowStart(log);
+  if (!log.config.deletes) return below;
+  const { retentionMs } = log.config;
+  const nowMs = log.shared.clock.nowMs();
+  let count = below + countAboveSize(log, below);
+  if (retentionMs < 0) return count;
+  while (mayGo(log, count) && nowMs - (await log.segments[count]!.largestTimestampMs()) > retentionMs) count++;
+  return count;
+}
+
+/** Segments that begin before their successor's base, which the log's start has reached. */
+function countBelowStart({ segments, logStartOffset }: Log): number {
+  let count = 0;
+  while (count + 1 < segments.length && segments[count + 1]!.baseOffset <= logStartOffset) count++;
+  return count;
+}
+
+/** Of the segments from `first` on, those that can go without leaving less than retention.bytes. */
+function countAboveSize(log: Log, first: number): number {
+  const { retentionBytes } = log.config;
+  if (retentionBytes < 0) return 0;
+  let excess = -retentionBytes;
+  for (let i = first; i < log.segments.length; i++) excess += log.segments[i]!.size;
+  let count = 0;
+  for (; mayGo(log, first + count); count++) {
+    excess -= log.segments[first + count]!.size;
+    if (excess < 0) break;
+  }
+  return count;
+}
+
+/** Nothing at or beyond the high watermark goes, and no last segment that is empty. */
+function mayGo({ segments, logEndOffset, durableEndOffset }: Log, i: number): boolean {
+  const segment = segments[i];
+  if (segment === undefined || (i === segments.length - 1 && segment.size === 0)) return false;
+  return durableEndOffset >= (segments[i + 1]?.baseOffset ?? logEndOffset);
+}
+
+const mayStill = ({ offline, isBeingCut }: Log): boolean => offline === null && !isBeingCut;
+
+function removeBelowStart(log: Log): void {
+  if (!mayStill(log)) return;
+  const count = countBelowStart(log);
+  if (count === 0) return;
+  const { name, logStartOffset, shared } = log;
+  removeOldest(log, count);
+  shared.logger.info("old segments were deleted", { log: name, segments: count, logStartOffset });
+}
