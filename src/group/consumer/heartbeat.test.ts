@@ -73,6 +73,13 @@ describe("joining", () => {
     expect(s.heard().at(-1)).toBe("B < beat B epoch=3");
   });
 
+  test("a member that reads nothing gets nothing of a target that is computed as it joins", () => {
+    const s = withTopics({ t: 4 }).joinConsumer("A").at(500).joinConsumer("B").at(1000).joinConsumer("C", { topics: "" });
+    expect(s.describeConsumer("x").heard().at(-1)).toMatch(
+      /epoch=3\/3 uniform A@2\(.* of t=0,1\) B@2\(- of t=2,3\) C@3\(- of -\)$/,
+    );
+  });
+
   test("a topic that does not exist gives nothing, and its creation a new epoch", () => {
     const s = withTopics({}).joinConsumer("A");
     expect(s.heard().at(-1)).toBe("A < beat A epoch=2 -");

@@ -233,8 +233,8 @@ function advance(beat: Beat, member: ConsumerMember, updated: ConsumerMember): C
   const haveNamesChanged = !sameNames(member.topicNames, updated.topicNames);
   const patterns = updatePatterns(turn, groups, group, change, records);
   const mustBump = haveNamesChanged || patterns === "changed, and its topics are known" || doesPreferenceChange(beat, change);
-  const { epoch, isHomogeneous } = refresh(beat, change, mustBump);
-  const { targetEpoch, target } = updateTarget(beat, change, epoch, isHomogeneous);
+  const epoch = refresh(beat, change, mustBump);
+  const { targetEpoch, target } = updateTarget(beat, change, epoch);
   return goOn(beat, updated, targetEpoch, target, haveNamesChanged || patterns !== "none");
 }
 
@@ -263,25 +263,19 @@ function subscriptionsWith(group: ConsumerGroup, { member, updated }: Change): S
 }
 
 /** A new group epoch if the member or the topics make it necessary. */
-function refresh(beat: Beat, change: Change, mustBump: boolean): { epoch: number; isHomogeneous: boolean } {
+function refresh(beat: Beat, change: Change, mustBump: boolean): number {
   const { turn, groups, group, records } = beat;
-  if (!mustBump && !groups.mustRefresh(group)) return { epoch: group.epoch, isHomogeneous: group.subscriptions.isHomogeneous };
-  const subscriptions = subscriptionsWith(group, change);
-  const hash = groups.hashOf(subscriptions);
+  if (!mustBump && !groups.mustRefresh(group)) return group.epoch;
+  const hash = groups.hashOf(subscriptionsWith(group, change));
   let { epoch } = group;
   if (mustBump || hash !== group.metadataHash) epoch = groups.bumpEpoch(turn, group, hash, records);
   else groups.soft(group.id).refreshed = { version: groups.topics.version, epoch };
   if (group.hasPartitionMetadata) records.push({ kind: "consumer-partition-metadata", groupId: group.id, value: null });
-  return { epoch, isHomogeneous: subscriptions.isHomogeneous };
+  return epoch;
 }
 
 /** A new target assignment if the group is newer than the last, and that is not too new (KIP-1263). */
-function updateTarget(
-  beat: Beat,
-  change: Change,
-  epoch: number,
-  isHomogeneous: boolean,
-): { targetEpoch: number; target: Assignment } {
+function updateTarget(beat: Beat, change: Change, epoch: number): { targetEpoch: number; target: Assignment } {
   const { turn, groups, group, records } = beat;
   const { updated } = change;
   const { assignmentIntervalMs } = turn.config.consumer.timesOf(group.id);
@@ -289,7 +283,10 @@ function updateTarget(
     group.assignedMs === 0 || assignmentIntervalMs === 0 || turn.wallMs >= group.assignedMs + assignmentIntervalMs;
   if (group.assignmentEpoch >= epoch || !mayCompute)
     return { targetEpoch: group.assignmentEpoch, target: group.target(updated.memberId, updated.instanceId) };
-  const assignor = preferredAssignor(beat, subscriptionsWith(group, change));
+  // With the member: one without topics makes no new epoch, and still does not read what the others read. Kafka forgets it here.
+  const subscriptions = subscriptionsWith(group, change);
+  const assignor = preferredAssignor(beat, subscriptions);
+  const { isHomogeneous } = subscriptions;
   const computed = computeTarget({ group, updated, isHomogeneous, assignor, topics: groups.topics });
   const value = { assignmentEpoch: epoch, assignedMs: turn.wallMs };
   records.push(...computed.records, { kind: "consumer-target", groupId: group.id, value });
