@@ -61,3 +61,30 @@ test("all or none are held", () => {
   expect(() => files.holdOnce([all[1]!.path, missing.path])).toThrow("ENOENT");
   expect(disk.openFiles).toBe(1);
 });
+
+test("so many files can be borrowed, and no more; a file that is open anyway always can", () => {
+  const { disk, files, all } = place(2);
+  const tail = files.hold(all[4]!);
+  const [first, again, second] = [files.borrow(all[0]!), files.borrow(all[0]!), files.borrow(all[1]!)];
+  expect(first).toBe(again);
+  expect(files.borrow(all[2]!)).toBeNull();
+  expect(files.borrow(all[4]!)).toBe(tail);
+  files.use(all[3]!); // nothing may stay open beside them
+  files.use(all[2]!);
+  expect(disk.openFiles).toBeLessThanOrEqual(4);
+  files.giveBack(first!);
+  expect(files.borrow(all[2]!)).toBeNull();
+  files.giveBack(again!);
+  expect(files.borrow(all[2]!)).not.toBeNull();
+  expect(second!.file.size()).toBe(0);
+});
+
+test("what is borrowed outlives its owner", () => {
+  const { disk, files, all } = place(2);
+  const borrowed = files.borrow(all[0]!)!;
+  files.close(all[0]!);
+  expect(borrowed.file.size()).toBe(0);
+  files.giveBack(borrowed);
+  expect(disk.openFiles).toBe(0);
+  expect(files.borrow(all[1]!)).not.toBeNull();
+});

@@ -1,6 +1,6 @@
 /**
  * Open files under a bound. A file is opened when it is used and closed when it has not been used for the longest time; one that is
- * held (in a read, in a sync round, or as the tail of a log) is neither counted nor closed.
+ * held (in a read, in a sync round, or as the tail of a log) is neither counted nor closed; one that is borrowed for an answer is counted.
  */
 import { type Disk, DiskError, type DiskFile } from "../io/disk.ts";
 
@@ -139,7 +139,7 @@ export class OpenFiles {
 
   private admit(openFile: OpenFile): void {
     this.idle.set(openFile, true);
-    if (this.idle.size <= this.max) return;
+    if (this.idle.size + this.borrowed.size <= this.max) return;
     const oldest = this.idle.keys().next().value;
     if (oldest !== undefined && oldest !== openFile) this.retire(oldest);
   }

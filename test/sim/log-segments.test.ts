@@ -1,12 +1,14 @@
 /** Segments that leave a log while it is read, and directories that leave their name, on a disk that does not always let them. */
 import { describe, expect, test } from "bun:test";
+import { isStored, releaseChunks } from "../../src/bytes/chunks.ts";
 import { removeOldest } from "../../src/log/log-segments.ts";
+import { sent } from "./broker-world.ts";
 import { DATA_PATH, endOf, isKafkaError, LogWorld, type ModelLog } from "./log-world.ts";
 
-async function filled(): Promise<{ world: LogWorld; a: ModelLog }> {
+async function filled(config = {}): Promise<{ world: LogWorld; a: ModelLog }> {
   const world = new LogWorld({
     seed: 5,
-    config: {},
+    config,
     logConfig: { segmentBytes: 1000, indexIntervalBytes: 100, fileDeleteDelayMs: 500 },
   });
   await world.start();
@@ -48,6 +50,42 @@ describe("segments that leave a log", () => {
     await world.clock.advance(20);
     expect(files(world).filter((name) => name.endsWith(".deleted"))).toEqual([]);
     expect(() => log.read(0, { limitOffset: 40, maxBytes: 1, atLeastOne: true })).toThrow("we only have log segments");
+  });
+
+  test("give an answer that is on its way its bytes, however late it is sent", async () => {
+    const { world, a } = await filled();
+    const log = a.log!;
+    const limits = { limitOffset: 40, maxBytes: 2000, atLeastOne: true };
+    const wanted = Buffer.concat((await world.clock.run(Promise.resolve(log.read(0, limits)))).chunks);
+    const { chunks, bytes } = await world.clock.run(Promise.resolve(log.readStored(0, limits)));
+    expect(chunks.some(isStored)).toBe(true);
+    drop(a, 2);
+    await world.clock.advance(10_000);
+    expect(Buffer.concat(await world.clock.run(sent(chunks))).equals(wanted)).toBe(true);
+    expect(bytes).toBe(wanted.length);
+    const before = world.disk.openFiles;
+    releaseChunks(chunks);
+    expect(world.disk.openFiles).toBe(before - 1);
+  });
+
+  test("answers beyond the bound on open files hold their bytes in memory; all of them are right", async () => {
+    const { world, a } = await filled({ openFilesMax: 2 });
+    const log = a.log!;
+    const answers = [];
+    for (const { baseOffset } of log.segments) {
+      const limits = { limitOffset: 40, maxBytes: 200, atLeastOne: true };
+      const wanted = Buffer.concat((await world.clock.run(Promise.resolve(log.read(baseOffset, limits)))).chunks);
+      const read = await world.clock.run(Promise.resolve(log.readStored(baseOffset, limits)));
+      answers.push({ wanted, chunks: read.chunks });
+    }
+    const kinds = new Set(answers.map(({ chunks }) => chunks.every(isStored)));
+    expect([...kinds].sort()).toEqual([false, true]);
+    for (const { wanted, chunks } of answers) {
+      expect(Buffer.concat(await world.clock.run(sent(chunks))).equals(wanted)).toBe(true);
+      releaseChunks(chunks);
+    }
+    await world.stop();
+    expect(world.disk.openFiles).toBe(0);
   });
 
   test("give a read that is under way its bytes, or OFFSET_OUT_OF_RANGE: never a foreign byte, never an error of the disk", async () => {
