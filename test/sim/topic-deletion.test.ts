@@ -91,3 +91,41 @@ describe("the broker dies while it goes, or while it comes again", () => {
       }
     });
 });
+
+describe("a directory that no topic owns", () => {
+  const directories = (world: BrokerWorld): string[] =>
+    world.disk
+      .list("/data")!
+      .filter(({ isDirectory }) => isDirectory)
+      .map(({ name }) => name);
+
+  test("is found by a start, and kept under another name, as Kafka does", async () => {
+    const world = await filled(1);
+    await world.stop();
+    world.clock.reset();
+    world.disk.rename(`/data/${TOPIC}-1`, "/data/stranger-0"); // with the id of a topic that has no such partition
+    world.disk.makeDirectory("/data/nameless-3");
+    world.disk.makeDirectory("/data/not a partition");
+    await world.start();
+    const names = directories(world);
+    const strays = names.filter((name) => /^(stranger-0|nameless-3)\.[0-9a-f]{32}-stray$/.test(name));
+    expect(strays.length).toBe(2);
+    expect(names.filter((name) => !strays.includes(name))).toEqual(["__cluster_metadata-0", "not a partition", `${TOPIC}-0`]);
+    const stranger = strays.find((name) => name.startsWith("stranger"))!;
+    expect(world.disk.list(`/data/${stranger}`)!.map(({ name }) => name)).toContain("00000000000000000000.log");
+    world.crash("power");
+    await world.start();
+    expect(directories(world)).toEqual(names);
+  });
+
+  test("does not keep the broker from its start, though the disk does not let it go", async () => {
+    const world = await filled(1);
+    await world.stop();
+    world.clock.reset();
+    world.disk.makeDirectory("/data/nameless-3");
+    world.disk.fault = (operation, path) => (operation === "rename" && path === "/data/nameless-3" ? { code: "EIO" } : null);
+    await world.start();
+    expect(directories(world)).toContain("nameless-3");
+    expect(await readAll(world, 0)).toEqual(["old"]);
+  });
+});
