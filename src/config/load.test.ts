@@ -202,6 +202,18 @@ test("options that contradict each other are a fault, shown where one of them wa
   ]);
 });
 
+test("retention is a time or no limit, in each of Kafka's units", () => {
+  for (const [name, value, ms] of [
+    ["log.retention.ms", "-1", -1],
+    ["log.retention.hours", "-1", -1],
+    ["log.retention.minutes", "30", 1_800_000],
+  ] as const)
+    expect(load({ args: ["--set", `${name}=${value}`] }).config.logRetentionMs).toBe(ms);
+  expect(faultsOf({ args: ["--log-retention-ms", "0"] })).toEqual([
+    "command line: log.retention_ms = 0: must be -1, for no limit, or at least 1",
+  ]);
+});
+
 test("variables of Kubernetes and Docker links for a service called quarkmq are not options", () => {
   const env = {
     QUARKMQ_SERVICE_HOST: "10.0.0.1",

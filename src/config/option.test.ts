@@ -9,6 +9,7 @@ import {
   listener,
   milliseconds,
   oneOf,
+  orUnlimited,
   parseInteger,
   path,
   reachableAddress,
@@ -92,6 +93,8 @@ describe("addresses", () => {
 test("Kafka's units and notations become ours", () => {
   expect(scaled("log.roll.hours", 3_600_000, "hours").read("168")).toBe("604800000");
   expect(scaled("log.roll.hours", 3_600_000, "hours").read("soon")).toBeUndefined();
+  const retention = orUnlimited(scaled("log.retention.hours", 3_600_000, "hours"));
+  expect(["-1", "2", "soon"].map((text) => retention.read(text))).toEqual(["-1", "7200000", undefined]);
   expect(listener("listeners").read("PLAINTEXT://:9092")).toBe(":9092");
   expect(listener("listeners").read("SSL://:9093")).toBeUndefined();
 });
