@@ -7,6 +7,8 @@ import { type Call, handler } from "./handler.ts";
 type MarkersCall = Call<typeof WriteTxnMarkers>;
 type Asked = MarkersCall["request"]["markers"][number];
 
+const MAX_PRODUCER_ID = Number.MAX_SAFE_INTEGER;
+
 export const writeTxnMarkers = handler<typeof WriteTxnMarkers>({
   api: WriteTxnMarkers,
   served: "1-2",
@@ -43,6 +45,8 @@ export const writeTxnMarkers = handler<typeof WriteTxnMarkers>({
 function write(call: MarkersCall, asked: Asked, topic: string, index: number, done: (errorCode: number) => void): void {
   const { markers, clock } = call.broker;
   const { producerId, producerEpoch, coordinatorEpoch, transactionResult, transactionVersion } = asked;
+  // What no batch can hold; Kafka answers UNKNOWN_SERVER_ERROR below 0.
+  if (!(producerId >= 0 && producerId <= MAX_PRODUCER_ID)) return done(ErrorCode.INVALID_REQUEST);
   const type = transactionResult ? ("commit" as const) : ("abort" as const);
   const marker = { type, producerId, producerEpoch, coordinatorEpoch, timestampMs: clock.nowMs() };
   markers.writeTo(topic, index, marker, transactionVersion, (error) => done(error === null ? 0 : told(topic, error)));

@@ -247,6 +247,16 @@ test("what still waits for the coordinator when its connection closes is not car
   expect(await end(world, producer, true)).toBe("NONE");
 });
 
+test("a marker that no batch can hold is refused", async () => {
+  const { world } = await open();
+  for (const producerId of [-1, 2 ** 53]) {
+    const topics = [{ name: TOPIC, partitionIndexes: [0] }];
+    const marker = { producerId, producerEpoch: 0, transactionResult: true, coordinatorEpoch: 0, topics };
+    const { markers } = await world.ask(WriteTxnMarkers, { markers: [marker] }, 1);
+    expect(errorName(markers[0]!.topics[0]!.partitions[0]!.errorCode)).toBe("INVALID_REQUEST");
+  }
+});
+
 test("transactional ids take bounded memory", async () => {
   const { world } = await open({ transactionMaxMemoryBytes: 1024 * 1024 });
   let refused = 0;
