@@ -1,7 +1,8 @@
 /** `quarkmq config`: the effective configuration, and where each value came from. */
 
 import type { LoadedConfig } from "../config/load.ts";
-import { allServerOptions, keptWithoutEffect } from "../config/server-options.ts";
+import { allServerOptions } from "../config/server-options.ts";
+import { keptWithoutEffect } from "../config/without-effect.ts";
 import { command, loadForCommand } from "./command.ts";
 
 /** A table for people: key, value, and the source with the name that was written there. */

@@ -3,7 +3,6 @@
  * Kafka's names and the type `ServerConfig` derive from. To add an option, add a line here and its lines in config/quarkmq.toml;
  * with a name of Kafka's, that config acts from then on (broker-configs.ts).
  */
-import { brokerConfig } from "./broker-configs.ts";
 import {
   boolean,
   bytes,
@@ -685,9 +684,3 @@ const acting: ReadonlySet<string> = new Set(allServerOptions.flatMap(({ kafka })
 
 /** Whether an option of ours has this name of Kafka's, so that quarkmq does what it asks for. */
 export const actsByKafkaName = (name: string): boolean => acting.has(name);
-
-/** What was set by names of Kafka's that have no effect here; passwords are not shown. */
-export const keptWithoutEffect = ({ kafka }: ServerConfig): (readonly [name: string, text: string])[] =>
-  [...kafka]
-    .filter(([name]) => !acting.has(name))
-    .map(([name, text]) => [name, brokerConfig(name)?.type === "PASSWORD" ? "[hidden]" : text]);

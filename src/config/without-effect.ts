@@ -1,9 +1,21 @@
 /** The names that are accepted and kept, and have no effect: for the README, which a test holds against this. */
-import { brokerConfigs } from "./broker-configs.ts";
+import { brokerConfig, brokerConfigs } from "./broker-configs.ts";
 import { clientMetricsOptions } from "./client-metrics-configs.ts";
 import { groupOptions } from "./group-configs.ts";
-import { actsByKafkaName } from "./server-options.ts";
+import { actsByKafkaName, type ServerConfig } from "./server-options.ts";
 import { topicOptions } from "./topic-options.ts";
+
+/** The broker's names for what topics have that do not say. */
+const defaultsOfTopics: ReadonlySet<string | null> = new Set(
+  topicOptions.filter((option) => option.acts).map(({ serverName }) => serverName),
+);
+const acts = (name: string): boolean => actsByKafkaName(name) || defaultsOfTopics.has(name);
+
+/** What was set before the start by names of Kafka's that have no effect here; passwords are not shown. */
+export const keptWithoutEffect = ({ kafka }: ServerConfig): (readonly [name: string, text: string])[] =>
+  [...kafka]
+    .filter(([name]) => !acts(name))
+    .map(([name, text]) => [name, brokerConfig(name)?.type === "PASSWORD" ? "[hidden]" : text]);
 
 /** Names of Kafka's configs that quarkmq does nothing for, by what they are configs of. */
 export function configsWithoutEffect(): { readonly of: string; readonly names: readonly string[] }[] {
@@ -13,12 +25,10 @@ export function configsWithoutEffect(): { readonly of: string; readonly names: r
     const acting = new Set(configs.filter(({ acts }) => acts).map(({ name }) => name));
     return (name: string) => acting.has(name);
   };
-  /** The broker's names for what topics have that do not say. */
-  const defaultsOfTopics = new Set(topicOptions.filter(({ acts }) => acts).map(({ serverName }) => serverName));
   return [
     { of: "a topic", names: listed(topicOptions, actsIn(topicOptions)) },
     { of: "a group", names: listed(groupOptions, actsIn(groupOptions)) },
-    { of: "the broker", names: listed(brokerConfigs, (name) => actsByKafkaName(name) || defaultsOfTopics.has(name)) },
+    { of: "the broker", names: listed(brokerConfigs, acts) },
     { of: "a client-metrics subscription", names: clientMetricsOptions.map(({ name }) => name) },
   ];
 }
