@@ -9,7 +9,7 @@ import { Writer } from "../../src/bytes/writer.ts";
 import { responseCodec } from "../../src/protocol/compile.ts";
 import { readResponseHeader, responseHeaderVersion, writeRequest } from "../../src/protocol/frames.ts";
 import { DescribeConfigs } from "../../src/protocol/messages/32-describe-configs.ts";
-import { type Driver, franzGo } from "../support/driver.ts";
+import { type Driver, franzGo, kafkajs, librdkafka, type ProcessDriver, platformatic } from "../support/driver.ts";
 import { startTarget, type Target, targetKind } from "../support/target.ts";
 import { ToolsJvm } from "../support/tools-jvm.ts";
 import { WireConnection } from "../support/wire.ts";
@@ -250,4 +250,29 @@ describe("kafka-configs", () => {
     const listed = (await configs("--entity-type", "client-metrics", "--describe")).join(" ");
     expect(listed).toContain("interval.ms=1000");
   }, 60_000);
+});
+
+describe("the admin clients of", () => {
+  test.each([franzGo, librdkafka, kafkajs, platformatic])(
+    "$name describe a topic's configs and change them",
+    async ({ name, start }) => {
+      const driver = start(target.bootstrap) as ProcessDriver;
+      try {
+        const topic = `of-${name.replaceAll(/[^a-z]/g, "-")}`;
+        await driver.createTopic(topic, 1, { "retention.ms": "1000" });
+        const config = async (name: string) => (await driver.ask<{ value: string | null }>("topicConfig", { topic, name })).value;
+        expect([await config("retention.ms"), await config("segment.bytes")]).toEqual(["1000", "1073741824"]);
+        await driver.ask("setTopicConfig", { topic, name: "retention.ms", value: "2000" });
+        expect(await config("retention.ms")).toBe("2000");
+        const refused = driver.ask("setTopicConfig", { topic, name: "retention.ms", value: "soon" }).then(
+          () => "accepted",
+          (error) => String(error),
+        );
+        expect(await refused).toMatch(/invalid|INVALID|Not a number/);
+      } finally {
+        await driver.close();
+      }
+    },
+    60_000,
+  );
 });

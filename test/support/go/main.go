@@ -48,6 +48,8 @@ type command struct {
 	Codec            string            `json:"codec"`
 	Partitions       int32             `json:"partitions"`
 	Configs          map[string]string `json:"configs"`
+	Name             string            `json:"name"`
+	Value            string            `json:"value"`
 	Records          []record          `json:"records"`
 	From             map[string]int64  `json:"from"`
 	To               map[string]int64  `json:"to"`
@@ -423,6 +425,24 @@ func execute(q command) (any, error) {
 		}
 		_, err := admin.CreateTopic(ctx, q.Partitions, 1, configs, q.Topic)
 		return nil, err
+	case "topicConfig":
+		found, err := admin.DescribeTopicConfigs(ctx, q.Topic)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range found[0].Configs {
+			if c.Key == q.Name {
+				return map[string]any{"value": c.Value}, found[0].Err
+			}
+		}
+		return map[string]any{"value": nil}, found[0].Err
+	case "setTopicConfig":
+		changes := []kadm.AlterConfig{{Op: kadm.SetConfig, Name: q.Name, Value: &q.Value}}
+		altered, err := admin.AlterTopicConfigs(ctx, changes, q.Topic)
+		if err != nil {
+			return nil, err
+		}
+		return nil, altered[0].Err
 	case "produce":
 		return produce(ctx, q)
 	case "transact":

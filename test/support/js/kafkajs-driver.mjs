@@ -16,6 +16,7 @@ CompressionCodecs[CompressionTypes.ZSTD] = () => ({
   compress: async (encoder) => zlib.zstdCompressSync(encoder.buffer),
   decompress: async (buffer) => zlib.zstdDecompressSync(buffer),
 });
+const TOPIC = 2; // ConfigResourceTypes
 const codecs = {
   none: CompressionTypes.None,
   gzip: CompressionTypes.GZIP,
@@ -213,6 +214,15 @@ serve({
   createTopic: async ({ topic, partitions, configs }) => {
     const configEntries = Object.entries(configs ?? {}).map(([name, value]) => ({ name, value }));
     await (await theAdmin()).createTopics({ topics: [{ topic, numPartitions: partitions, configEntries }] });
+  },
+  topicConfig: async ({ topic, name }) => {
+    const { resources } = await (await theAdmin()).describeConfigs({ resources: [{ type: TOPIC, name: topic }] });
+    return { value: resources[0].configEntries.find((entry) => entry.configName === name)?.configValue ?? null };
+  },
+  // Replaces all: kafkajs knows AlterConfigs only.
+  setTopicConfig: async ({ topic, name, value }) => {
+    const resources = [{ type: TOPIC, name: topic, configEntries: [{ name, value }] }];
+    await (await theAdmin()).alterConfigs({ validateOnly: false, resources });
   },
   produce,
   read,

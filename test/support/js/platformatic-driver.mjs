@@ -5,6 +5,7 @@ import { bytes, Stream, serve, sleep, text } from "./driver-loop.mjs";
 
 const base = { clientId: "platformatic-driver", bootstrapBrokers: [process.argv[2]], retryDelay: 100 };
 
+const TOPIC = 2; // a ConfigResource type
 let plain;
 let admin;
 let member;
@@ -166,6 +167,19 @@ serve({
     const entries = Object.entries(configs ?? {}).map(([name, value]) => ({ name, value }));
     await theAdmin().createTopics({ topics: [topic], partitions, replicas: 1, configs: entries });
     await sleep(0);
+  },
+  topicConfig: async ({ topic, name }) => {
+    const [{ configs }] = await theAdmin().describeConfigs({
+      resources: [{ resourceType: TOPIC, resourceName: topic, configurationKeys: [name] }],
+    });
+    return { value: configs.find((entry) => entry.name === name)?.value ?? null };
+  },
+  setTopicConfig: async ({ topic, name, value }) => {
+    const configs = [{ name, value, configOperation: 0 }];
+    await theAdmin().incrementalAlterConfigs({
+      validateOnly: false,
+      resources: [{ resourceType: TOPIC, resourceName: topic, configs }],
+    });
   },
   produce,
   read,

@@ -10,7 +10,7 @@ import threading
 import time
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 
 BASE = {
     "bootstrap.servers": sys.argv[1],
@@ -46,6 +46,18 @@ def create_topic(q):
     admin = AdminClient(BASE)
     topic = NewTopic(q["topic"], num_partitions=q["partitions"], replication_factor=1, config=q.get("configs") or {})
     admin.create_topics([topic])[q["topic"]].result(timeout=20)
+
+
+def topic_config(q):
+    resource = ConfigResource(ConfigResource.Type.TOPIC, q["topic"])
+    entries = AdminClient(BASE).describe_configs([resource])[resource].result(timeout=20)
+    return {"value": entries[q["name"]].value}
+
+
+def set_topic_config(q):
+    # Replaces all: the version of librdkafka that Debian has knows AlterConfigs only.
+    resource = ConfigResource(ConfigResource.Type.TOPIC, q["topic"], set_config={q["name"]: q["value"]})
+    AdminClient(BASE).alter_configs([resource])[resource].result(timeout=20)
 
 
 def producer(codec):
@@ -313,6 +325,10 @@ class Driver:
         op = q["op"]
         if op == "createTopic":
             return create_topic(q)
+        if op == "topicConfig":
+            return topic_config(q)
+        if op == "setTopicConfig":
+            return set_topic_config(q)
         if op == "produce":
             return produce(q)
         if op == "read":
