@@ -167,7 +167,8 @@ const declared = {
   }),
   minInsyncReplicas: int("min.insync.replicas", (c) => c.minInsyncReplicas, atLeast(1), {
     server: "min.insync.replicas",
-    doc: "How many replicas must have a record that is written with acks=all.",
+    acts: true, // as in Kafka, where a partition with one replica never needs more
+    doc: "How many replicas must have a record that is written with acks=all; of a partition with fewer replicas, all.",
   }),
   compressionType: declare<string>(
     "STRING",
