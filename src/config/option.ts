@@ -35,7 +35,7 @@ export interface KafkaName {
   readonly name: string;
   /** Kafka's text as the text that the option's kind parses, or undefined when it cannot be. */
   readonly read: (text: string) => string | undefined;
-  /** Our text as Kafka's; null for a name in a larger unit, by which not every value can be told. */
+  /** Our text as Kafka's; null for a name by which the value is not told: one in a larger unit, or an older one of the same. */
   readonly write: ((text: string) => string) | null;
   /** What Kafka's notation allows, where it is not the kind's own. */
   readonly allowed?: string;

@@ -32,7 +32,10 @@ const DAY_MS = 24 * HOUR_MS;
 /** Field of `ServerConfig` → option. The environment variable and the flag derive from the field: `dataDir` is QUARKMQ_DATA_DIR and --data-dir. */
 export const serverOptions = {
   // [broker]
-  nodeId: option("broker.node_id", integer(0, INT_MAX), 0, "The id of this broker.", ["node.id", "broker.id"]),
+  nodeId: option("broker.node_id", integer(0, INT_MAX), 0, "The id of this broker.", [
+    "node.id",
+    { name: "broker.id", read: (text) => text, write: null },
+  ]),
   dataDir: option(
     "broker.data_dir",
     path,

@@ -50,14 +50,16 @@ def create_topic(q):
 
 def topic_config(q):
     resource = ConfigResource(ConfigResource.Type.TOPIC, q["topic"])
-    entries = AdminClient(BASE).describe_configs([resource])[resource].result(timeout=20)
+    admin = AdminClient(BASE)
+    entries = admin.describe_configs([resource])[resource].result(timeout=20)
     return {"value": entries[q["name"]].value}
 
 
 def set_topic_config(q):
     # Replaces all: the version of librdkafka that Debian has knows AlterConfigs only.
     resource = ConfigResource(ConfigResource.Type.TOPIC, q["topic"], set_config={q["name"]: q["value"]})
-    AdminClient(BASE).alter_configs([resource])[resource].result(timeout=20)
+    admin = AdminClient(BASE)
+    admin.alter_configs([resource])[resource].result(timeout=20)
 
 
 def producer(codec):
