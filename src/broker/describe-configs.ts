@@ -102,8 +102,25 @@ function written(config: BrokerConfig | undefined, text: string): string {
   return typeof parsed === "object" ? parsed.text : text;
 }
 
+/** What was found for these layers: the topics of a request ask for the same again and again. */
+const found = new WeakMap<BrokerLayers, Map<string, readonly ConfigSynonym[]>>();
+
 /** ConfigHelper.configSynonyms: all places of all names of the same, from the first that is by this very name. */
-function brokerSynonymsOf(name: string, layers: BrokerLayers, isSensitive: boolean): ConfigSynonym[] {
+function brokerSynonymsOf(name: string, layers: BrokerLayers, isSensitive: boolean): readonly ConfigSynonym[] {
+  let known = found.get(layers);
+  if (known === undefined) {
+    known = new Map();
+    found.set(layers, known);
+  }
+  let synonyms = known.get(name);
+  if (synonyms === undefined) {
+    synonyms = findSynonyms(name, layers, isSensitive);
+    known.set(name, synonyms);
+  }
+  return synonyms;
+}
+
+function findSynonyms(name: string, layers: BrokerLayers, isSensitive: boolean): ConfigSynonym[] {
   const names = brokerSynonyms(name);
   const of = (source: number, textOf: (name: string) => string | null | undefined): ConfigSynonym[] =>
     names.flatMap((each) => {

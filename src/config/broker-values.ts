@@ -2,7 +2,7 @@
  * The values that a broker's configs have: from the options, from Kafka's names in the file, and from what was set while it runs.
  * Names, synonyms and precedence are Kafka's. Source: DynamicBrokerConfig.
  */
-import { type BrokerConfig, brokerConfig } from "./broker-configs.ts";
+import { type BrokerConfig, brokerConfig, brokerConfigs } from "./broker-configs.ts";
 import type { KafkaName } from "./option.ts";
 import { type AnyOption, allServerOptions, defaultServerConfig, type ServerConfig } from "./server-options.ts";
 
@@ -47,7 +47,11 @@ export const brokerConfigOf = (name: string): BrokerConfig | undefined =>
 const builtIn = defaultServerConfig();
 
 /** What a broker has without any setting, null for nothing: an option's default, or Kafka's. */
-export function brokerDefault(name: string): string | null {
+export const brokerDefault = (name: string): string | null => defaults.get(name) ?? null;
+
+const defaults: ReadonlyMap<string, string | null> = new Map(brokerConfigs.map(({ name }) => [name, defaultOf(name)]));
+
+function defaultOf(name: string): string | null {
   const config = brokerConfig(name);
   if (config === undefined || config.default === null) return null;
   const known = optionByName.get(name);

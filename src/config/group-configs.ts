@@ -311,18 +311,36 @@ function checkTogether(values: ReadonlyMap<string, unknown>, server: ServerConfi
 
 /**
  * A group's own configs over the server's, within the server's bounds as they are now: those may have changed since the configs
- * were checked. Source: GroupConfig.evaluate.
+ * were checked. A value is read when it is asked for: heartbeats want few of them. Source: GroupConfig.evaluate.
  */
-export function effectiveGroupConfig(overrides: ReadonlyMap<string, string>, server: ServerConfig): GroupConfigs {
-  const values: Record<string, unknown> = {};
-  for (const [field, option] of Object.entries(declared) as [string, GroupOption<unknown>][]) {
-    const own = overrides.get(option.name);
-    const text = own ?? groupDefaultText(option, server);
+export const effectiveGroupConfig = (overrides: ReadonlyMap<string, string>, server: ServerConfig): GroupConfigs =>
+  new Effective(overrides, server) as unknown as GroupConfigs;
+
+class Effective {
+  private readonly overrides: ReadonlyMap<string, string>;
+  private readonly server: ServerConfig;
+
+  constructor(overrides: ReadonlyMap<string, string>, server: ServerConfig) {
+    this.overrides = overrides;
+    this.server = server;
+  }
+
+  effective(option: GroupOption<unknown>): unknown {
+    const own = this.overrides.get(option.name);
+    const text = own ?? groupDefaultText(option, this.server);
     const parsed = text === null ? undefined : parseType(option, text);
     const value = typeof parsed === "object" ? parsed.value : null;
-    values[field] = own === undefined || typeof value !== "number" ? value : clamped(option, value, server);
+    return own === undefined || typeof value !== "number" ? value : clamped(option, value, this.server);
   }
-  return Object.freeze(values) as GroupConfigs;
+}
+
+for (const [field, option] of Object.entries(declared) as [string, GroupOption<unknown>][]) {
+  Object.defineProperty(Effective.prototype, field, {
+    enumerable: true,
+    get(this: Effective) {
+      return this.effective(option);
+    },
+  });
 }
 
 function clamped(option: GroupOption<unknown>, value: number, server: ServerConfig): number {

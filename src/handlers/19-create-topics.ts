@@ -1,5 +1,6 @@
 /** CreateTopics. What is checked and made: broker/topics.ts. Source: ControllerApis.createTopics. */
 import { describeTopicConfigs } from "../broker/describe-configs.ts";
+import type { BrokerLayers } from "../broker/live-config.ts";
 import type { CreateResult } from "../broker/topics.ts";
 import type { KafkaError } from "../protocol/errors.ts";
 import { CreateTopics } from "../protocol/messages/19-create-topics.ts";
@@ -14,7 +15,8 @@ export const createTopics = handler<typeof CreateTopics>({
   async handle(call) {
     const { topics, validateOnly } = call.request;
     const results = await call.broker.topics.create(topics, { validateOnly });
-    call.reply({ topics: results.map((result) => answer(call, result)) });
+    const layers = call.broker.liveConfig.layers();
+    call.reply({ topics: results.map((result) => answer(call, result, layers)) });
   },
   onError: (error, call) => ({
     topics: call.request.topics.map(({ name }) => failure(name, error)),
@@ -29,13 +31,12 @@ const failure = (name: string, error: KafkaError): TopicAnswer => ({
   configs: [],
 });
 
-function answer(call: Call<typeof CreateTopics>, result: CreateResult): TopicAnswer {
+function answer(call: Call<typeof CreateTopics>, result: CreateResult, layers: BrokerLayers): TopicAnswer {
   const { name, error } = result;
   if (error !== null) return failure(name, error);
   const { id, partitions, configs } = result.topic;
   // Version 5 and later tell the configs; nobody reads them below, so they are not put together then.
-  const { config, liveConfig } = call.broker;
-  const entries = call.version < 5 ? [] : describeTopicConfigs(configs, config, liveConfig.layers());
+  const entries = call.version < 5 ? [] : describeTopicConfigs(configs, call.broker.config, layers);
   return {
     name,
     topicId: id,

@@ -13,6 +13,7 @@ import {
   describeGroup,
   describeTopicConfigs,
 } from "../broker/describe-configs.ts";
+import type { BrokerLayers } from "../broker/live-config.ts";
 import { topicNameFault } from "../metadata/topic-name.ts";
 import { KafkaError } from "../protocol/errors.ts";
 import { DescribeConfigs } from "../protocol/messages/32-describe-configs.ts";
@@ -37,7 +38,8 @@ export const describeConfigs = handler<typeof DescribeConfigs>({
       if (KNOWN_TYPES.has(resourceType)) continue;
       throw new KafkaError("INVALID_REQUEST", `Unexpected resource type ${resourceType} for resource ${resourceName}`);
     }
-    call.reply({ results: call.request.resources.map((resource) => describe(call, resource)) });
+    const layers = call.broker.liveConfig.layers();
+    call.reply({ results: call.request.resources.map((resource) => describe(call, resource, layers)) });
   },
   onError: (error, call) => ({ results: call.request.resources.map((resource) => failure(resource, error)) }),
 });
@@ -50,13 +52,13 @@ const failure = ({ resourceType, resourceName }: Resource, error: KafkaError): R
   configs: [],
 });
 
-function describe(call: DescribeCall, resource: Resource): Result {
+function describe(call: DescribeCall, resource: Resource, layers: BrokerLayers): Result {
   try {
     const { configurationKeys: keys, resourceType, resourceName } = resource;
     if (resourceType === Type.TOPIC && !isKnownTopic(call.broker, resourceName))
       return { ...failure(resource, new KafkaError("UNKNOWN_TOPIC_OR_PARTITION")), errorMessage: null };
     const wanted = keys === null || keys.length === 0 ? null : new Set(keys);
-    const entries = entriesOf(call.broker, resource).filter(({ name }) => wanted === null || wanted.has(name));
+    const entries = entriesOf(call.broker, resource, layers).filter(({ name }) => wanted === null || wanted.has(name));
     const configs = entries.map((entry) => answer(call, entry));
     return { errorCode: 0, errorMessage: null, resourceType, resourceName, configs };
   } catch (error) {
@@ -76,9 +78,8 @@ const answer = ({ request }: DescribeCall, entry: ConfigEntry): Result["configs"
   documentation: request.includeDocumentation ? entry.doc : null,
 });
 
-function entriesOf(broker: Broker, { resourceType, resourceName: name }: Resource): ConfigEntry[] {
+function entriesOf(broker: Broker, { resourceType, resourceName: name }: Resource, layers: BrokerLayers): ConfigEntry[] {
   const { config, image } = broker;
-  const layers = broker.liveConfig.layers();
   switch (resourceType) {
     case Type.TOPIC:
       return describeTopicConfigs(image.topicByName(name)!.configs, config, layers);
