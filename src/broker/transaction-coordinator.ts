@@ -54,6 +54,8 @@ export interface Admission {
 const IMPLICIT_VERSION = 2;
 /** Kafka's request.timeout.ms: what is not on the disk by then is answered with an error. */
 const REPLY_TIMEOUT_MS = 30_000;
+/** After a partition of __transaction_state could not be read. */
+const LOAD_AGAIN_MS = 30_000;
 /** After the end of a transaction could not be written down. */
 const AGAIN_MS = 500;
 
@@ -72,10 +74,16 @@ export class TransactionCoordinator {
 
   /** To be called once, when all partitions are there: transactions that were about to end go on with that, others run out of time. */
   async start(): Promise<void> {
-    for (const host of this.allHosts()) {
-      host.prepare();
-      await host.settled();
-    }
+    for (const host of this.allHosts()) await this.load(host);
+  }
+
+  /** Transactions must go on though nobody asks: one that cannot be loaded is tried again, however often. */
+  private async load(host: Host): Promise<void> {
+    host.prepare();
+    await host.settled();
+    const isLoaded = host.peek(() => true) === true;
+    if (isLoaded || this.closed || host.partition.closedWith !== null) return;
+    this.broker.deadlines.in(LOAD_AGAIN_MS, () => void this.load(host));
   }
 
   /**

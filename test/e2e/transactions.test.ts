@@ -131,6 +131,7 @@ test("kafka-transactions lists, describes and aborts", async () => {
       .find((line) => /\s\d+\s*$/.test(line))!,
   )!;
   await tool("abort", "--topic", "of-java", "--partition", "1", "--start-offset", startOffset!);
+  await tool("find-hanging", "--topic", "of-java");
   await driver.kill();
   const whole = expected.get("of-java")!;
   expect(byPartition(await reader.committed("of-java", PARTITIONS, whole.flat().length))).toEqual(whole);
