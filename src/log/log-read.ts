@@ -58,11 +58,16 @@ export class LogReader {
     return this.store(checked) ?? this.read(offset, limits);
   }
 
-  /** What was read and checked, as it lies in the file; null if too many files are open for that. */
+  /** What was read and checked, as it lies in the file; null if its file cannot be kept open: too many are, or it left the log just now. */
   private store({ bytes, nextOffset, place }: LogRead): StoredRead | null {
     if (place === null) return NOTHING_READ;
-    const slice = this.slice(place.segment, place.position, bytes);
-    return slice === null ? null : { chunks: [slice], bytes, nextOffset };
+    try {
+      const slice = this.slice(place.segment, place.position, bytes);
+      return slice === null ? null : { chunks: [slice], bytes, nextOffset };
+    } catch (error) {
+      if (error instanceof DiskError) return null; // reading it again will tell
+      throw error;
+    }
   }
 
   private slice(segment: Segment, position: number, bytes: number): FileSlice | null {

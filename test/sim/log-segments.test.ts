@@ -114,6 +114,28 @@ describe("segments that leave a log", () => {
     }
   });
 
+  test("that leave between a check and its answer are no error of the disk either", async () => {
+    const { world, a } = await filled();
+    await world.stop();
+    world.clock.reset();
+    await world.start(); // nothing is checked yet
+    world.disk.isHot = () => false;
+    const { reader } = a.log!;
+    const read = reader.read.bind(reader);
+    reader.read = async (offset, limits) => {
+      const checked = await read(offset, limits);
+      if (a.log!.logStartOffset === 0) drop(a, 2);
+      return checked;
+    };
+    const late = Promise.resolve(a.log!.readStored(1, { limitOffset: 40, maxBytes: 200, atLeastOne: true }));
+    const outcome = late.then(
+      ({ bytes }) => `${bytes} bytes`,
+      (error) => (isKafkaError(error, "OFFSET_OUT_OF_RANGE") ? "out of range" : String(error)),
+    );
+    expect(await world.clock.run(outcome)).toBe("out of range");
+    await world.stop();
+  });
+
   test("do not stop a search by time", async () => {
     for (let after = 0; after < 0.6; after += 0.02) {
       const { world, a } = await filled();
