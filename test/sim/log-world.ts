@@ -4,8 +4,11 @@
  */
 import { expect } from "bun:test";
 import { silentLogger } from "../../src/base/logger.ts";
+import { isStored, releaseChunks, type StoredBytes } from "../../src/bytes/chunks.ts";
+import { DiskError } from "../../src/io/disk.ts";
 import type { Durability, Log, LogConfig } from "../../src/log/log.ts";
 import { DEFAULT_LOG_DIRECTORY_CONFIG, LogDirectory, type LogDirectoryConfig } from "../../src/log/log-directory.ts";
+import type { StoredRead } from "../../src/log/segment-read.ts";
 import { KafkaError } from "../../src/protocol/errors.ts";
 import {
   baseOffset,
@@ -413,9 +416,26 @@ export class LogWorld {
       );
   }
 
-  private async read(log: Log, offset: number, maxBytes: number) {
-    const result = log.read(offset, { limitOffset: log.logEndOffset, maxBytes, atLeastOne: true });
-    return result instanceof Promise ? await this.clock.run(result) : result;
+  /** As a coordinator reads it, or as a fetch: what lies in a file is read later, when its segment may have left the log. */
+  private async read(log: Log, offset: number, maxBytes: number): Promise<{ chunks: Uint8Array[]; bytes: number }> {
+    const limits = { limitOffset: log.logEndOffset, maxBytes, atLeastOne: true };
+    const reading = this.random.chance(0.5) ? log.read(offset, limits) : log.readStored(offset, limits);
+    const { chunks, bytes } = reading instanceof Promise ? await this.clock.run<StoredRead>(reading) : reading;
+    try {
+      return { chunks: await Promise.all(chunks.map((chunk) => (isStored(chunk) ? this.readLater(chunk) : chunk))), bytes };
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error;
+      return await this.read(log, offset, maxBytes); // the connection is gone; its client asks again
+    } finally {
+      releaseChunks(chunks);
+    }
+  }
+
+  private async readLater(chunk: StoredBytes): Promise<Buffer> {
+    if (this.random.chance(0.3)) await this.clock.advance(this.random.fraction() * 5);
+    const into = Buffer.alloc(chunk.byteLength);
+    expect(await this.clock.run(chunk.readCold(into, 0))).toBe(into.length);
+    return into;
   }
 
   private checkProducers(model: ModelLog): void {
