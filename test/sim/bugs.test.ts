@@ -10,7 +10,7 @@ const root = resolve(import.meta.dir, "../..");
 const patches = join(import.meta.dir, "bugs");
 const trees = join(root, ".cache/bugs", `${process.pid}`);
 const SEEDS = 1000;
-const TIMEOUT_MS = 100_000;
+const TIMEOUT_MS = 300_000;
 
 afterAll(() => rmSync(trees, { recursive: true, force: true }));
 
