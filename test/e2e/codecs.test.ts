@@ -14,6 +14,7 @@ import {
   franzGo,
   java,
   kafkajs,
+  kafkaPython,
   librdkafka,
   type NewRecord,
   platformatic,
@@ -23,7 +24,7 @@ import { startTarget, type Target, targetKind } from "../support/target.ts";
 import { toolOk } from "../support/tools.ts";
 import { until } from "../support/until.ts";
 
-const CLIENTS: Client[] = [franzGo, java, librdkafka, kafkajs, platformatic, kcat];
+const CLIENTS: Client[] = [franzGo, java, librdkafka, kafkaPython, kafkajs, platformatic, kcat];
 const CODECS: Codec[] = ["none", "gzip", "snappy", "lz4", "zstd"];
 /** Topic → its compression. Levels that take long make usual batches too much for the loop. */
 const STORED: Record<string, { codec: Codec; configs: Record<string, string> }> = {

@@ -330,6 +330,14 @@ export const newLibrdkafka: Client = {
   ...everything,
 };
 
+/** Only for the cross matrix of codecs: its driver knows no groups and no continuous load. */
+export const kafkaPython: Client = {
+  name: "kafka-python",
+  start: (bootstrap) =>
+    new ProcessDriver("kafka-python", ["/usr/bin/python3", join(root, "test/support/python/kafka_python_driver.py"), bootstrap]),
+  ...everything,
+};
+
 export const kafkajs: TransactionalClient = {
   name: "kafkajs",
   start: (bootstrap) => new ProcessDriver("kafkajs", [newNode, join(root, "test/support/js/kafkajs-driver.mjs"), bootstrap]),

@@ -43,6 +43,8 @@ function once(name, inputs, work) {
   console.log(`test needs: ${name} done in ${Math.round((Date.now() - startMs) / 1000)} s`);
 }
 
+const hasPython = (module) => said("/usr/bin/python3", ["-c", `import ${module}; print(1)`]) !== "";
+
 /** Debian package → whether what we need of it is there already, wherever it came from. */
 const debian = {
   "openjdk-17-jdk-headless": () =>
@@ -52,7 +54,11 @@ const debian = {
   kcat: () => said("kcat", ["-V"]) !== "",
   strace: () => process.getuid() !== 0 || said("strace", ["-V"]) !== "", // one torture wants it, and is skipped without
   "python3-pip": () => said("/usr/bin/python3", ["-m", "pip", "--version"]) !== "",
-  "python3-confluent-kafka": () => said("/usr/bin/python3", ["-c", "import confluent_kafka; print(1)"]) !== "",
+  "python3-confluent-kafka": () => hasPython("confluent_kafka"),
+  "python3-kafka": () => hasPython("kafka"),
+  "python3-snappy": () => hasPython("snappy"),
+  "python3-lz4": () => hasPython("lz4"),
+  "python3-zstandard": () => hasPython("zstandard"),
 };
 
 /** The newest librdkafka comes inside a Python package, for the Python that Debian's python3-confluent-kafka is for. */
