@@ -72,9 +72,10 @@ describe("decompression bombs of 1 MiB are refused in time and space", () => {
     test(codec, () => {
       expect(bombs[codec].length).toBeGreaterThan(MIB * 0.99);
       const rssBefore = process.memoryUsage.rss();
-      const before = performance.now();
+      const cpuBefore = process.cpuUsage(); // the machine may be busy with other things
       expect(outcome(Codec[codec], bombs[codec], BOUND)).toBe("MESSAGE_TOO_LARGE");
-      expect(performance.now() - before).toBeLessThan(1000);
+      const { user, system } = process.cpuUsage(cpuBefore);
+      expect((user + system) / 1000).toBeLessThan(1000);
       expect(process.memoryUsage.rss() - rssBefore).toBeLessThan(4 * BOUND);
     });
   }

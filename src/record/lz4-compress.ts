@@ -14,12 +14,15 @@ const LAST_LITERALS = 5;
 /** No match begins within so many bytes of a block's end. */
 const MARGIN_BYTES = 12;
 const HASH_BITS = 14;
+const CHAIN_HASH_BITS = 16;
 /** The level at which Kafka takes the fast compressor; all others try harder, 1 included (CompressionType.LZ4). */
 const FAST_LEVEL = 9;
 
 /** Hash → the last position that has it. */
 const heads = new Int32Array(1 << HASH_BITS);
-/** Position → the one before it with the same hash: for levels that look at more than the last. */
+/** The same for levels that look at more than the last: the fewer share a hash, the shorter are the chains. */
+const chainHeads = new Int32Array(1 << CHAIN_HASH_BITS);
+/** Position → the one before it with the same hash. */
 const chain = new Int32Array(BLOCK_BYTES);
 const output = Buffer.allocUnsafeSlow(4 + BLOCK_BYTES + Math.ceil(BLOCK_BYTES / 255) + 16);
 
@@ -49,12 +52,17 @@ export class Lz4Compressor extends BlockCompressor {
   }
 }
 
-const hash = (word: number): number => Math.imul(word, 0x9e3779b1) >>> (32 - HASH_BITS);
+const PRIME = 0x9e3779b1;
+const hash = (word: number): number => Math.imul(word, PRIME) >>> (32 - HASH_BITS);
+const chainHash = (word: number): number => Math.imul(word, PRIME) >>> (32 - CHAIN_HASH_BITS);
 
-function matchedBytes(input: Buffer, candidate: number, at: number): number {
+/** How many bytes are alike from `candidate` and `at` on, of which four are known to be. */
+function matchedBytes(input: Buffer, words: DataView, candidate: number, at: number): number {
   const end = input.length - LAST_LITERALS;
   let to = at + MIN_MATCH;
-  for (let from = candidate + MIN_MATCH; to < end && input[from] === input[to]; from++) to++;
+  let from = candidate + MIN_MATCH;
+  for (; to <= end - 4 && words.getInt32(from, true) === words.getInt32(to, true); from += 4) to += 4;
+  for (; to < end && input[from] === input[to]; from++) to++;
   return to - at;
 }
 
@@ -76,7 +84,7 @@ function compressFast(input: Buffer): number {
       at += misses++ >> 6; // the longer nothing is found, the less is looked at
       continue;
     }
-    const length = matchedBytes(input, candidate, at);
+    const length = matchedBytes(input, words, candidate, at);
     to = writeSequence(input, literalFrom, at, at - candidate, length, to);
     at += length;
     literalFrom = at;
@@ -86,49 +94,59 @@ function compressFast(input: Buffer): number {
   return writeSequence(input, literalFrom, input.length, 0, 0, to);
 }
 
+/** Positions below it are in the chains. */
+let chained = 0;
+/** Of the match that `longestAt` found last. */
+let foundDistance = 0;
+
+/** Length of the longest match among `attempts` candidates, the nearest of several; 0 if there is none. */
+function longestAt(input: Buffer, words: DataView, at: number, attempts: number): number {
+  for (; chained <= at; chained++) {
+    const slot = chainHash(words.getInt32(chained, true));
+    chain[chained] = chainHeads[slot]!;
+    chainHeads[slot] = chained;
+  }
+  const word = words.getInt32(at, true);
+  const end = input.length - LAST_LITERALS;
+  let longest = 0;
+  /** A longer match has these four bytes where they would make it longer. */
+  let tail = word;
+  let tailAt = 0;
+  let left = attempts;
+  for (let candidate = chain[at]!; candidate >= 0 && left > 0; candidate = chain[candidate]!, left--) {
+    if (words.getInt32(candidate + tailAt, true) !== tail || words.getInt32(candidate, true) !== word) continue;
+    const length = matchedBytes(input, words, candidate, at);
+    if (length <= longest) continue;
+    longest = length;
+    tailAt = length - 3;
+    tail = words.getInt32(at + tailAt, true);
+    foundDistance = at - candidate;
+    if (at + length >= end) break;
+  }
+  return longest;
+}
+
 /** Takes the longest match of up to `attempts` candidates, or that of the next position if it is longer. */
 function compressHard(input: Buffer, attempts: number): number {
   const words = new DataView(input.buffer, input.byteOffset, input.length);
-  heads.fill(-1);
+  chainHeads.fill(-1);
+  chained = 0;
   const limit = input.length - MARGIN_BYTES;
-  let inserted = 0;
-  let distance = 0;
-  const longestAt = (at: number): number => {
-    for (; inserted <= at; inserted++) {
-      const slot = hash(words.getInt32(inserted, true));
-      chain[inserted] = heads[slot]!;
-      heads[slot] = inserted;
-    }
-    const word = words.getInt32(at, true);
-    let longest = 0;
-    let left = attempts;
-    for (let candidate = chain[at]!; candidate >= 0 && left > 0; candidate = chain[candidate]!, left--) {
-      if (input[candidate + longest] !== input[at + longest] || words.getInt32(candidate, true) !== word) continue;
-      const length = matchedBytes(input, candidate, at);
-      if (length <= longest) continue;
-      longest = length;
-      distance = at - candidate;
-      if (at + length >= input.length - LAST_LITERALS) break;
-    }
-    return longest;
-  };
   let to = 4;
   let literalFrom = 0;
   let at = 1;
   while (at < limit) {
-    let length = longestAt(at);
+    let length = longestAt(input, words, at, attempts);
     if (length === 0) {
       at++;
       continue;
     }
+    let distance = foundDistance;
     for (; at + 1 < limit; at++) {
-      const ownDistance = distance;
-      const next = longestAt(at + 1);
-      if (next <= length) {
-        distance = ownDistance;
-        break;
-      }
+      const next = longestAt(input, words, at + 1, attempts);
+      if (next <= length) break;
       length = next;
+      distance = foundDistance;
     }
     to = writeSequence(input, literalFrom, at, distance, length, to);
     at += length;

@@ -57,6 +57,8 @@ function compressBlock(input: Buffer, start: number): number {
     }
     if (literalFrom < at) to = writeLiteral(input, literalFrom, at, to);
     let matched = 4;
+    while (at + matched + 4 <= input.length && words.getInt32(candidate + matched, true) === words.getInt32(at + matched, true))
+      matched += 4;
     while (at + matched < input.length && input[candidate + matched] === input[at + matched]) matched++;
     to = writeCopies(at - candidate, matched, to);
     at += matched;

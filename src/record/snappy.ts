@@ -151,10 +151,10 @@ function decodeSome(bytes: Buffer, block: Block, output: Buffer): Buffer {
         if (length > 60) {
           const lengthBytes = length - 60;
           if (lengthBytes > end - at) throw badCompression("snappy: a literal is cut short");
-          length = bytes.readUIntLE(at, lengthBytes) + 1;
+          length = int(bytes, at, lengthBytes) + 1;
           at += lengthBytes;
         }
-        if (length > end - at || length > blockEnd - to) throw badCompression("snappy: a literal is too long");
+        if (length <= 0 || length > end - at || length > blockEnd - to) throw badCompression("snappy: a literal is too long");
         const count = Math.min(length, full - to);
         to = copyLiteral(bytes, at, count, output, to);
         at += count;
@@ -171,15 +171,19 @@ function decodeSome(bytes: Buffer, block: Block, output: Buffer): Buffer {
         at += 2;
         break;
       default:
-        distance = (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0;
+        distance = int(bytes, at, 4);
         at += 4;
     }
     if (at > end || distance === 0 || length > blockEnd - to) throw badCompression("snappy: a copy lies outside the block");
-    if (distance > to) {
+    if (distance > to || distance < 0) {
       if (block.hasForgotten) throw looksBackTooFar("snappy", LOOK_BACK_BYTES);
       throw badCompression("snappy: a copy lies outside the block");
     }
-    for (const copyEnd = to + length; to < copyEnd; to++) output[to] = output[to - distance]!;
+    const copyEnd = to + length;
+    // A copy that overlaps itself repeats; short ones are faster by hand.
+    if (length >= 20 && distance >= length) output.copyWithin(to, to - distance, copyEnd - distance);
+    else for (; to < copyEnd; to++) output[to] = output[to - distance]!;
+    to = copyEnd;
   }
   block.at = at;
   block.held = to;
@@ -187,6 +191,13 @@ function decodeSome(bytes: Buffer, block: Block, output: Buffer): Buffer {
   block.left = blockEnd - to;
   if (at === end && literalLeft === 0 && block.left > 0) throw badCompression("snappy: the block is shorter than its length");
   return output.subarray(from, to);
+}
+
+/** Little endian, of up to four bytes; 2^31 and above come out negative. Not readUIntLE: a number that may be a double makes loops slow. */
+function int(bytes: Buffer, at: number, count: number): number {
+  let value = 0;
+  for (let i = 0; i < count; i++) value |= bytes[at + i]! << (8 * i);
+  return value;
 }
 
 function copyLiteral(from: Buffer, at: number, length: number, output: Buffer, to: number): number {
