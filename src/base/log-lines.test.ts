@@ -52,5 +52,6 @@ describe("log lines", () => {
     logger.setLevel!("error");
     logger.warn("not seen");
     expect(written.map((line) => line.trimEnd().split(" ").at(-1))).toEqual(["seen"]);
+    expect(logger.level).toBe("error");
   });
 });

@@ -13,7 +13,8 @@ export interface LogLinesOptions {
 }
 
 /** A logger that writes lines: `2026-11-23T21:24:05.123Z info  topic created topic=test partitions=3`, or JSON objects. */
-export function createLogLines({ level, format, write }: LogLinesOptions): Logger {
+export function createLogLines({ level: first, format, write }: LogLinesOptions): Logger {
+  let level = first;
   const line = format === "json" ? jsonLine : textLine;
   const consola = createConsola({
     level: CONSOLA_LEVELS[level],
@@ -25,8 +26,12 @@ export function createLogLines({ level, format, write }: LogLinesOptions): Logge
     info: (message, fields) => consola.info(message, fields),
     warn: (message, fields) => consola.warn(message, fields),
     error: (message, fields) => consola.error(message, fields),
-    setLevel(level) {
-      consola.level = CONSOLA_LEVELS[level];
+    get level() {
+      return level;
+    },
+    setLevel(next) {
+      level = next;
+      consola.level = CONSOLA_LEVELS[next];
     },
   };
 }

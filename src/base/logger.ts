@@ -10,7 +10,8 @@ export interface Logger {
   info(message: string, fields?: LogFields): void;
   warn(message: string, fields?: LogFields): void;
   error(message: string, fields?: LogFields): void;
-  /** Writes these lines and worse from now on. Missing where nothing is written at all. */
+  /** These lines and worse are written; it can change. Missing, as the next, where that is not known. */
+  readonly level?: LogLevel;
   setLevel?(level: LogLevel): void;
 }
 

@@ -58,7 +58,6 @@ export class Connections implements ConnectionHost {
   private settling: Connection[] = [];
   private readonly settleAll: () => void;
   private sweep: Deadline | null = null;
-  private readonly logsSlow: boolean;
 
   constructor(o: ConnectionsOptions) {
     this.o = o;
@@ -73,7 +72,6 @@ export class Connections implements ConnectionHost {
       requestTimeoutMs: o.config.requestTimeoutMs,
       maxIdleMs: o.config.connectionsMaxIdleMs,
     };
-    this.logsSlow = o.config.logLevel === "debug";
     this.settleAll = () => this.settleThose();
     this.memory.onExceeded = () => this.relieve();
     this.memory.onScarce = () => this.expireBy(this.nowMs() + SCARCE_SWEEP_MS);
@@ -162,7 +160,7 @@ export class Connections implements ConnectionHost {
   onEnded(call: CallImpl): void {
     if (waitsForEvents(call)) return;
     if (--this.working === 0) this.whenQuiet?.();
-    if (!this.logsSlow) return;
+    if (this.o.logger.level !== "debug") return;
     const tookMs = Math.round(this.nowMs() - call.startedAtMs);
     if (tookMs >= SLOW_REQUEST_MS) this.o.logger.debug("slow request", { tookMs, ...call.describe() });
   }
