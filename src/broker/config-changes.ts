@@ -55,6 +55,7 @@ export class ConfigChanges {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const after = change(known.entries);
       checkConfigs(resource, known.entries, after, this.context());
+      this.checkBounds(resource, known, after);
       const { key, guard } = this.place(resource, known.mod);
       if (validateOnly || isSame(known.entries, after)) return;
       const result = await store.txn(guard, [after.size === 0 ? { del: key } : { put: key, value: encodeConfig(after) }]);
@@ -67,6 +68,22 @@ export class ConfigChanges {
       if (result.kind === "unknown") known = this.known(resource);
     }
     throw new KafkaError("REQUEST_TIMED_OUT");
+  }
+
+  /** Ours, not Kafka's: names of groups and of brokers' configs are the client's choice, and all of it is kept. */
+  private checkBounds({ scope }: ChangedResource, before: Known, after: Texts): void {
+    const { maxConfigBytes, maxConfiguredResources } = this.o.liveConfig.current;
+    let bytes = 0;
+    for (const [name, text] of after) bytes += Buffer.byteLength(name) + Buffer.byteLength(text);
+    if (bytes > maxConfigBytes)
+      throw new KafkaError(
+        "POLICY_VIOLATION",
+        `The configs would take ${bytes} bytes, and may take ${maxConfigBytes} (defaults.max_config_bytes).`,
+      );
+    if ((scope !== "group" && scope !== "client-metrics") || before.entries.size > 0 || after.size === 0) return;
+    if (this.o.image.configs.names(scope).length < maxConfiguredResources) return;
+    const detail = `There are ${maxConfiguredResources} with configs already (defaults.max_configured_resources).`;
+    throw new KafkaError("POLICY_VIOLATION", detail);
   }
 
   private context(): ChangeContext {

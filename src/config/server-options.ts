@@ -262,6 +262,18 @@ export const serverOptions = {
     200_000,
     "How many partitions all topics together may have.",
   ),
+  maxConfiguredResources: option(
+    "defaults.max_configured_resources",
+    integer(1, 10_000_000),
+    10_000,
+    "How many groups may have configs of their own, and how many subscriptions of client metrics there may be.",
+  ),
+  maxConfigBytes: option(
+    "defaults.max_config_bytes",
+    bytes(1024, 16 * MIB),
+    256 * KIB,
+    "How much the configs that are set for one topic, broker, group or subscription may take, names and values together.",
+  ),
   messageMaxBytes: option(
     "defaults.message_max_bytes",
     bytes(0, INT_MAX),

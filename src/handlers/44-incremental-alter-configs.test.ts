@@ -359,6 +359,32 @@ test("configs of groups and subscriptions are kept, listed and described", async
   expect(rig.image.configs.names("group")).toEqual([]);
 });
 
+describe("what clients may have kept is bounded", () => {
+  const POLICY_VIOLATION = 44;
+
+  test("in number, of groups and of subscriptions", async () => {
+    const rig = await Rig.open({ maxConfiguredResources: 2 });
+    const group = (name: string, value = "5") => rig.alter([[GROUP, name, [["share.delivery.count.limit", "SET", value]]]]);
+    for (const name of ["a", "b"]) expect(await group(name)).toEqual([good as [number, null]]);
+    const refused = [POLICY_VIOLATION, "There are 2 with configs already (defaults.max_configured_resources)."];
+    expect(await group("c")).toEqual([refused as [number, string]]);
+    expect(await group("a", "6")).toEqual([good as [number, null]]);
+    expect(await rig.alter([[METRICS, "m", [["interval.ms", "SET", "1000"]]]])).toEqual([good as [number, null]]);
+    await rig.alter([[GROUP, "b", [["share.delivery.count.limit", "DELETE"]]]]);
+    expect(await group("c")).toEqual([good as [number, null]]);
+  });
+
+  test("in size, for each resource", async () => {
+    const rig = await Rig.open({ maxConfigBytes: 1024 });
+    const set = (n: number) => rig.alter([[BROKER, "7", [[`my.plugin.${n}`, "SET", "x".repeat(400)]]]]);
+    for (const n of [1, 2]) expect(await set(n)).toEqual([good as [number, null]]);
+    expect(await set(3)).toEqual([
+      [POLICY_VIOLATION, "The configs would take 1233 bytes, and may take 1024 (defaults.max_config_bytes)."],
+    ]);
+    expect(rig.image.configs.broker("7").size).toBe(2);
+  });
+});
+
 test("the logger's level is what was set, until the end", async () => {
   const rig = await Rig.open();
   expect(await rig.described(LOGGER, "7", "root")).toEqual(["INFO", 6, []]);
