@@ -72,7 +72,7 @@ export const serverOptions = {
     "broker.open_files_max",
     integer(16, INT_MAX),
     4096,
-    "How many log and index files are kept open at most.",
+    "How many log and index files are kept open at most. No more than half of what the process may open.",
   ),
 
   // [server]

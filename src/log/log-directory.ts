@@ -46,7 +46,7 @@ export interface LogDirectoryConfig {
   readonly syncFileSystemAbove: number;
   /** Recovery points are written at most this often. */
   readonly recoveryPointIntervalMs: number;
-  /** Bound on open files that nobody uses right now. The tails of all logs that are written to come on top. */
+  /** Bound on open files that nobody uses right now or that wait to be synced; and on those that answers on their way hold. */
   readonly openFilesMax: number;
   /** Logs that are opened, and perhaps recovered, side by side. */
   readonly recoveriesMax: number;

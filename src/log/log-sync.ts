@@ -10,7 +10,7 @@ import { type Handle, OpenFile } from "./open-files.ts";
 import { removeSnapshot } from "./producer-recovery.ts";
 import type { RecoveryPoint, RecoveryPointSource } from "./recovery-points.ts";
 import type { Segment } from "./segment.ts";
-import type { SyncTarget } from "./sync-rounds.ts";
+import type { RoundPart, SyncTarget } from "./sync-rounds.ts";
 
 /** The log, as far as its syncing goes. */
 export interface SyncedLog {
@@ -28,7 +28,7 @@ export interface SyncedLog {
   synced(offset: number, bytes: number, point: RecoveryPoint): void;
 }
 
-const NO_DIRECTORIES: readonly string[] = [];
+const NO_PATHS: readonly string[] = [];
 
 export class LogSync implements SyncTarget, RecoveryPointSource {
   readonly topicId: string;
@@ -43,15 +43,20 @@ export class LogSync implements SyncTarget, RecoveryPointSource {
   private closed = false;
   /** Set by the last round of a clean shutdown: then page-cache logs are synced too. */
   private syncsEverything: boolean;
-  /** The active segment's file, if something was appended to it since the last round. */
+  /** The active segment's file, if something was appended to it since the last round, and it may stay open. */
   private appendedTo: Handle | null = null;
+  /** The same where too many are open already. */
+  private appendedToPath: string | null = null;
   private pendingHandles: Handle[] = [];
+  /** Files to be synced that are not kept open. */
+  private pendingPaths: string[] = [];
   private readonly pendingDirectories = new Set<string>();
   private staleSnapshots: number[] = [];
   private readonly round = {
     running: false,
     files: [] as DiskFile[],
-    directories: NO_DIRECTORIES,
+    paths: NO_PATHS,
+    directories: NO_PATHS,
     handles: [] as Handle[],
     staleSnapshots: [] as number[],
     /** Whether the index of aborted transactions is synced with it as far as the log is. */
@@ -80,7 +85,8 @@ export class LogSync implements SyncTarget, RecoveryPointSource {
 
   /** Whether anything waits to be synced. */
   get hasWork(): boolean {
-    return this.appendedTo !== null || this.pendingHandles.length > 0 || this.pendingDirectories.size > 0 || this.epochsAreBehind;
+    const isPending = this.pendingHandles.length > 0 || this.pendingPaths.length > 0 || this.pendingDirectories.size > 0;
+    return isPending || this.hasAppended || this.epochsAreBehind;
   }
 
   /** Whether the checkpoint file lacks an epoch. */
@@ -88,22 +94,45 @@ export class LogSync implements SyncTarget, RecoveryPointSource {
     return this.log.leaderEpochs.changes !== this.epochsWritten;
   }
 
-  /** Something was appended through `handle`, the active segment's. */
+  /** Something was appended through `handle`, the active segment's. Its hold passes to this object. */
   appended(handle: Handle): void {
-    this.appendedTo = handle;
-    if (this.syncsEverything) this.markDirty();
+    const { files } = this.shared;
+    if (!this.syncsEverything) {
+      files.release(handle); // its file is synced when the segment is finished, or at the end
+      this.appendedToPath = handle.owner.path;
+      return;
+    }
+    if (this.appendedTo === handle) files.release(handle);
+    else {
+      if (this.appendedTo !== null) this.pendingHandles.push(this.appendedTo);
+      this.appendedTo = files.keep(handle) ? handle : null;
+      if (this.appendedTo === null) this.appendedToPath = handle.owner.path;
+    }
+    this.markDirty();
+  }
+
+  private get hasAppended(): boolean {
+    return this.appendedTo !== null || this.appendedToPath !== null;
   }
 
   /** The next round syncs these files and directories. The holds of the handles pass to this object. Page-cache logs wait for a roll, which is `urgent`. */
   include(handles: readonly Handle[], directories: readonly string[], urgent = false): void {
-    for (const handle of handles) this.pendingHandles.push(handle);
+    for (const handle of handles) this.keep(handle);
     for (const directory of directories) this.pendingDirectories.add(directory);
     if (urgent || this.syncsEverything) this.markDirty();
   }
 
+  /** The next round syncs this file, open or not. The hold passes to this object. */
+  private keep(handle: Handle): void {
+    if (this.shared.files.keep(handle)) this.pendingHandles.push(handle);
+    else this.pendingPaths.push(handle.owner.path);
+  }
+
   /** The active segment's file is among the included ones, or gone. */
   forgetActive(): void {
+    if (this.appendedTo !== null) this.shared.files.letGo(this.appendedTo);
     this.appendedTo = null;
+    this.appendedToPath = null;
   }
 
   /** A snapshot that a newer one makes needless: removed when the newer one is synced. */
@@ -133,27 +162,30 @@ export class LogSync implements SyncTarget, RecoveryPointSource {
   /** No more rounds; files of one under way are let go at its end. */
   close(): void {
     this.closed = true;
-    this.appendedTo = null;
-    for (const handle of this.pendingHandles.splice(0)) this.shared.files.release(handle);
+    this.forgetActive();
+    for (const handle of this.pendingHandles.splice(0)) this.shared.files.letGo(handle);
+    this.pendingPaths = [];
     this.shared.files.retire(this.epochsFile);
   }
 
-  beginRound(): { readonly files: readonly DiskFile[]; readonly directories: readonly string[] } {
+  beginRound(): RoundPart {
     const { round, log } = this;
     this.dirty = false;
     round.running = true;
-    [round.handles, this.pendingHandles] = [this.pendingHandles, round.handles];
     [round.staleSnapshots, this.staleSnapshots] = [this.staleSnapshots, round.staleSnapshots];
     round.epochs = this.writeEpochs();
     round.transactionsAreWritten = this.writeTransactions();
-    if (this.syncsEverything && this.appendedTo !== null) {
-      this.appendedTo.holds++;
-      round.handles.push(this.appendedTo);
+    if (this.syncsEverything) {
+      if (this.appendedTo !== null) this.pendingHandles.push(this.appendedTo);
+      if (this.appendedToPath !== null) this.pendingPaths.push(this.appendedToPath);
       this.appendedTo = null;
+      this.appendedToPath = null;
     }
+    [round.handles, this.pendingHandles] = [this.pendingHandles, round.handles];
+    round.paths = this.pendingPaths.length === 0 ? NO_PATHS : this.pendingPaths.splice(0);
     round.files.length = 0;
     for (const handle of round.handles) round.files.push(handle.file);
-    round.directories = this.pendingDirectories.size === 0 ? NO_DIRECTORIES : [...this.pendingDirectories];
+    round.directories = this.pendingDirectories.size === 0 ? NO_PATHS : [...this.pendingDirectories];
     this.pendingDirectories.clear();
     round.endBytes = log.endBytes;
     round.point = this.endOfWhatIsSynced();
@@ -163,7 +195,7 @@ export class LogSync implements SyncTarget, RecoveryPointSource {
   endRound(): void {
     const { round } = this;
     round.running = false;
-    for (const handle of round.handles) this.shared.files.release(handle);
+    for (const handle of round.handles) this.shared.files.letGo(handle);
     round.handles.length = 0;
     if (this.closed) return;
     for (const offset of round.staleSnapshots)
@@ -198,10 +230,10 @@ export class LogSync implements SyncTarget, RecoveryPointSource {
     if (!this.epochsAreBehind || this.closed) return -1;
     const { changes } = leaderEpochs;
     const wrote = this.attempt("the leader epochs", () => {
-      const handle = this.shared.files.hold(this.epochsFile, "create");
-      this.round.handles.push(handle);
-      handle.file.truncate(0);
-      handle.file.write(leaderEpochs.encode(), 0);
+      const file = this.shared.files.use(this.epochsFile, "create");
+      file.truncate(0);
+      file.write(leaderEpochs.encode(), 0);
+      this.keep(this.shared.files.hold(this.epochsFile, "write"));
     });
     return wrote ? changes : -1;
   }
@@ -213,7 +245,7 @@ export class LogSync implements SyncTarget, RecoveryPointSource {
     return this.attempt("the index of aborted transactions", () => {
       const { transactions } = active;
       transactions.flush();
-      this.round.handles.push(this.shared.files.hold(transactions.file.openFile, "write"));
+      this.keep(this.shared.files.hold(transactions.file.openFile, "write"));
       if (!transactions.nameIsSynced) this.pendingDirectories.add(directory);
       transactions.nameIsSynced = true;
       transactions.isDirty = false;

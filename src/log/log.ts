@@ -76,8 +76,8 @@ export class Log implements SyncedLog {
   /** Offset of the newest producer snapshot, -1 if there is none. */
   snapshotOffset: number;
   private directoryExists: boolean;
-  /** The active segment's file; null until the first append. */
-  private activeHandle: Handle | null = null;
+  /** The active segment's file, held from the write to the end of the append. */
+  private writing: Handle | null = null;
   /** A write failed and what it left could not be removed yet. */
   private tailIsTorn = false;
   private bytesAtSnapshot = 0;
@@ -257,8 +257,6 @@ export class Log implements SyncedLog {
     this.offline ??= why;
     this.onDurable = null;
     this.onStartMoved = null;
-    if (this.activeHandle !== null) this.shared.files.release(this.activeHandle);
-    this.activeHandle = null;
     for (const segment of this.segments) segment.close();
     this.sync.close();
   }
@@ -286,8 +284,6 @@ export class Log implements SyncedLog {
 
   /** The log was cut or replaced: forgets the open end. */
   resetActive(): void {
-    if (this.activeHandle !== null) this.shared.files.release(this.activeHandle);
-    this.activeHandle = null;
     this.sync.forgetActive();
     this.tailIsTorn = false;
     this.durableAt = null;
@@ -339,13 +335,15 @@ export class Log implements SyncedLog {
       if (this.tailIsTorn) this.removeTornTail();
       const segment = this.segmentFor(bytes.length, lastOffset, maxTimestampMs);
       segment.prepareAppend();
-      this.activeHandle ??= segment.hold("write");
+      this.writing = segment.hold("write");
       this.tailIsTorn = true;
-      this.activeHandle.file.write(bytes, segment.size);
+      this.writing.file.write(bytes, segment.size);
       this.tailIsTorn = false;
       if (trouble.isThere) trouble.worked(this.name);
       return segment;
     } catch (error) {
+      if (this.writing !== null) this.shared.files.release(this.writing);
+      this.writing = null;
       if (!(error instanceof DiskError)) throw error;
       if (this.tailIsTorn) this.attempt("the rest of a failed write", () => this.removeTornTail());
       trouble.failed(this.name, error.message);
@@ -383,8 +381,7 @@ export class Log implements SyncedLog {
 
   private addSegment(baseOffset: number): Segment {
     const segment = this.makeSegment(baseOffset);
-    const handle = segment.hold("create");
-    this.activeHandle = handle;
+    segment.release(segment.hold("create"));
     this.segments.push(segment);
     this.sync.include([], [this.directory]);
     return segment;
@@ -400,14 +397,12 @@ export class Log implements SyncedLog {
   private roll(old: Segment): Segment {
     old.finishIndexes();
     this.takeSnapshot();
-    const oldHandle = this.activeHandle ?? old.hold();
-    this.activeHandle = oldHandle;
-    const finished = [...this.holdIndexes(old), oldHandle];
+    const finished = this.shared.files.holdAll([...old.indexFiles, old.log]);
     let segment: Segment;
     try {
       segment = this.addSegment(this.logEndOffset);
     } catch (error) {
-      for (const handle of finished) if (handle !== oldHandle) this.shared.files.release(handle);
+      for (const handle of finished) this.shared.files.release(handle);
       throw error;
     }
     this.sync.forgetActive();
@@ -443,7 +438,8 @@ export class Log implements SyncedLog {
       this.bytesAtSnapshot = this.endBytes;
       this.attempt("a producer snapshot", () => this.takeSnapshot());
     }
-    this.sync.appended(this.activeHandle!);
+    this.sync.appended(this.writing!);
+    this.writing = null;
     if (this.durability === "page-cache") this.moveDurableEnd(this.logEndOffset, this.endBytes);
   }
 

@@ -88,3 +88,26 @@ test("what is borrowed outlives its owner", () => {
   expect(disk.openFiles).toBe(0);
   expect(files.borrow(all[1]!)).not.toBeNull();
 });
+
+test("files that wait to be synced are kept open up to half of the bound, and take the place of those that nobody uses", () => {
+  const { disk, files, all } = place(4);
+  for (const file of all.slice(0, 4)) files.use(file);
+  const handles = all.map((file) => files.hold(file));
+  expect(handles.map((handle) => files.keep(handle))).toEqual([true, true, false, false, false]);
+  expect(disk.openFiles).toBe(4);
+  files.use(all[2]!);
+  expect(disk.openFiles).toBe(4);
+  for (const handle of handles.slice(0, 2)) files.letGo(handle);
+  expect(disk.openFiles).toBe(4);
+  expect(files.keep(files.hold(all[4]!))).toBe(true);
+});
+
+test("a borrowed file that is written to and synced meanwhile counts as borrowed no longer than somebody has it", () => {
+  const { files, all } = place(4);
+  const borrowed = files.borrow(all[0]!)!;
+  expect(files.keep(files.hold(all[0]!))).toBe(true);
+  files.giveBack(borrowed);
+  files.letGo(borrowed);
+  const others = all.slice(1).map((file) => files.borrow(file));
+  expect(others.every((handle) => handle !== null)).toBe(true);
+});

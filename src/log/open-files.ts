@@ -1,6 +1,6 @@
 /**
  * Open files under a bound. A file is opened when it is used and closed when it has not been used for the longest time; one that is
- * held (in a read, in a sync round, or as the tail of a log) is neither counted nor closed; one that is borrowed for an answer is counted.
+ * held (in a read, or until it is synced) is not closed; those that wait to be synced, or are borrowed for an answer, are counted.
  */
 import { type Disk, DiskError, type DiskFile } from "../io/disk.ts";
 
@@ -32,6 +32,8 @@ export class OpenFiles {
   private readonly idle = new Map<OpenFile, true>();
   /** Handles that are open only because they were borrowed. */
   private readonly borrowed = new Set<Handle>();
+  /** Holds of files that wait to be synced. */
+  private kept = 0;
 
   constructor(disk: Disk, max: number) {
     this.disk = disk;
@@ -70,8 +72,28 @@ export class OpenFiles {
 
   release(handle: Handle): void {
     if (--handle.holds > 0) return;
+    this.borrowed.delete(handle);
     if (handle.retired) handle.file.close();
     else this.admit(handle.owner);
+  }
+
+  /**
+   * Takes over a hold until a sync round has ended; pair with `letGo`. Many logs can be written to between two rounds, so there is a bound:
+   * false when it is reached, and the hold is released. The round then goes by the path.
+   */
+  keep(handle: Handle): boolean {
+    if (this.kept < this.max / 2) {
+      this.kept++;
+      this.evict(null);
+      return true;
+    }
+    this.release(handle);
+    return false;
+  }
+
+  letGo(handle: Handle): void {
+    this.kept--;
+    this.release(handle);
   }
 
   /**
@@ -89,7 +111,6 @@ export class OpenFiles {
 
   giveBack(handle: Handle): void {
     this.release(handle);
-    if (handle.holds === 0) this.borrowed.delete(handle);
   }
 
   /** Closes the file, at once or with its last hold: it is gone, renamed, or about to be opened for writing. */
@@ -139,8 +160,13 @@ export class OpenFiles {
 
   private admit(openFile: OpenFile): void {
     this.idle.set(openFile, true);
-    if (this.idle.size + this.borrowed.size <= this.max) return;
+    this.evict(openFile);
+  }
+
+  /** Closes the file that was not used for the longest time, if there is one too many; not one that was just opened. */
+  private evict(justOpened: OpenFile | null): void {
+    if (this.idle.size + this.kept + this.borrowed.size <= this.max) return;
     const oldest = this.idle.keys().next().value;
-    if (oldest !== undefined && oldest !== openFile) this.retire(oldest);
+    if (oldest !== undefined && oldest !== justOpened) this.retire(oldest);
   }
 }

@@ -5,10 +5,18 @@
  */
 import type { Disk, DiskFile } from "../io/disk.ts";
 
-/** Something whose files want syncing: a log. The arrays are the target's and stay as they are until `endRound`. */
+/** What of one target a round syncs. The arrays are the target's and stay as they are until `endRound`. */
+export interface RoundPart {
+  readonly files: readonly DiskFile[];
+  /** Files that are not open: there are too many. One that is gone by then needs no sync. */
+  readonly paths?: readonly string[];
+  readonly directories: readonly string[];
+}
+
+/** Something whose files want syncing: a log. */
 export interface SyncTarget {
   /** The round begins: what is written from now on is the next round's. Must not throw. */
-  beginRound(): { readonly files: readonly DiskFile[]; readonly directories: readonly string[] };
+  beginRound(): RoundPart;
   /** Everything that `beginRound` named is on the disk. Must not throw. May mark the target dirty again. */
   endRound(): void;
 }
@@ -38,6 +46,7 @@ export class SyncRounds {
   private dirty: SyncTarget[] = [];
   private inRound: SyncTarget[] = [];
   private readonly files: DiskFile[] = [];
+  private readonly paths: string[] = [];
   private readonly directories = new Set<string>();
   private running = false;
   private failure: { error: unknown } | null = null;
@@ -121,25 +130,37 @@ export class SyncRounds {
     this.inRound = targets;
     this.riderWaits = false;
     this.files.length = 0;
+    this.paths.length = 0;
     this.directories.clear();
     const ridden = this.rider?.ride() ?? null;
     if (ridden !== null) this.files.push(ridden);
     for (const target of targets) {
-      const { files, directories } = target.beginRound();
+      const { files, paths, directories } = target.beginRound();
       for (const file of files) this.files.push(file);
+      if (paths !== undefined) for (const path of paths) this.paths.push(path);
       for (const directory of directories) this.directories.add(directory);
     }
   }
 
   private sync(): Promise<unknown> {
-    const count = this.files.length + this.directories.size;
+    const count = this.files.length + this.paths.length + this.directories.size;
     const syncFileSystem = this.disk.syncFileSystem;
     if (count > this.syncFileSystemAbove && syncFileSystem !== null) return syncFileSystem(this.path);
     if (count === 1 && this.files.length === 1) return this.files[0]!.sync();
     const syncs: Promise<void>[] = [];
     for (const file of this.files) syncs.push(file.sync());
     for (const directory of this.directories) syncs.push(this.disk.syncDirectory(directory));
+    syncs.push(this.syncPaths([...this.paths]));
     return Promise.all(syncs);
+  }
+
+  /** One after the other: it is for want of descriptors that they are not open. */
+  private async syncPaths(paths: readonly string[]): Promise<void> {
+    for (const path of paths) {
+      if (!this.disk.exists(path)) continue;
+      const file = this.disk.open(path, "read");
+      await file.sync().finally(() => file.close());
+    }
   }
 
   private end(): void {

@@ -44,7 +44,9 @@ export interface Server {
 export async function startServer(o: ServerOptions): Promise<Server> {
   const { logger, clock, disk, random, onFatal } = o;
   const unpacker = new UnpackThread();
-  const broker = await Broker.open({ config: o.config, logger, clock, disk, random, unpacker, onFatal });
+  const affordableFiles = Math.floor((openFilesLimit() ?? Number.POSITIVE_INFINITY) / 2);
+  const openFilesMax = Math.min(o.config.openFilesMax, affordableFiles);
+  const broker = await Broker.open({ config: { ...o.config, openFilesMax }, logger, clock, disk, random, unpacker, onFatal });
   const { config } = broker;
   const frontend = new Frontend({
     ...{ config, logger, clock, broker, onFatal },

@@ -83,9 +83,9 @@ export class BrokerWorld {
   /** Grows with every start and crash: what an earlier life still says means nothing. */
   lives = 0;
 
-  constructor(seed: number, config: Partial<ServerConfig> = {}) {
+  constructor(seed: number, config: Partial<ServerConfig> = {}, { hasSyncFileSystem = true } = {}) {
     this.random = new SeededRandom(seed);
-    this.disk = new FakeDisk({ random: this.random, clock: this.clock, hasSyncFileSystem: true, hotChance: 0.7 });
+    this.disk = new FakeDisk({ random: this.random, clock: this.clock, hasSyncFileSystem, hotChance: 0.7 });
     this.config = defaultServerConfig({
       dataDir: "/data",
       logSegmentBytes: 20_000,
