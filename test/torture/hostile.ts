@@ -16,6 +16,8 @@ const MIB = 1 << 20;
 const PROBE_ID = 0x0badcafe;
 /** Fetch, JoinGroup, SyncGroup: their answer may take its time. */
 const mayWait = new Set([1, 11, 14]);
+/** How long a hostile frame may take: sixteen at once are unpacked one after the other, and the machine may be busy with other things. */
+const ANSWER_LIMIT_MS = 30_000;
 /** How long the canary may ever wait: the machine may be busy with other things. */
 const CANARY_LIMIT_MS = 10_000;
 
@@ -31,9 +33,10 @@ async function broker(run: Run, settings: Record<string, string> = {}): Promise<
 async function answeredOrClosed(connection: WireConnection, frame: Buffer): Promise<void> {
   connection.send(frame, request(18, 0, PROBE_ID));
   const patient = frame.length >= 6 && mayWait.has(frame.readInt16BE(4));
-  for (const until = Date.now() + (patient ? 300 : 10_000); Date.now() < until; ) {
+  const limitMs = patient ? 300 : ANSWER_LIMIT_MS;
+  for (const until = Date.now() + limitMs; Date.now() < until; ) {
     try {
-      if ((await connection.next(patient ? 300 : 10_000)).readInt32BE(0) === PROBE_ID) return;
+      if ((await connection.next(limitMs)).readInt32BE(0) === PROBE_ID) return;
     } catch (error) {
       if (connection.closed) return;
       if (!patient) throw error;
