@@ -89,6 +89,19 @@ function kafkaJars() {
   });
 }
 
+/** Apart from the other jars: the tools start without them. */
+function kafkaStreams() {
+  const pom = join(support, "kafka-streams/pom.xml");
+  const source = join(support, "java/Streams.java");
+  once("kafka-streams", [pom, source], () => {
+    const libs = join(cache, "streams/libs");
+    rmSync(libs, { recursive: true, force: true });
+    const goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", `-DoutputDirectory=${libs}`];
+    run("mvn", ["-q", "-B", "-ntp", "-f", pom, ...goal]);
+    run("javac", ["-d", join(cache, "java"), "-cp", join(libs, "*"), source]);
+  });
+}
+
 function javaPrograms() {
   for (const [name, program] of [
     ["java-driver", "Driver"],
@@ -172,6 +185,7 @@ export function installTestNeeds() {
   debianPackages();
   kafkaJars();
   javaPrograms();
+  kafkaStreams();
   javascriptClients();
   goDriver();
   newLibrdkafka();
