@@ -9,7 +9,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const bun = join(root, "node_modules/.bin/bun");
 
 /** The program, and the files that run as threads of their own: the bundler finds everything else from these. */
-const entryPoints = ["src/cli/main.ts", "src/io/sync-worker.ts", "src/record/unpack-worker.ts"];
+const entryPoints = ["src/cli/main.ts", "src/io/sync-worker.ts", "src/log/cleaner-worker.ts", "src/record/unpack-worker.ts"];
 
 /**
  * Compiles the executable `outfile`, for this machine or for one of Bun's compile targets ("bun-linux-x64-musl", …).

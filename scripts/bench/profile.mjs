@@ -31,6 +31,7 @@ function compileWithNames(outfile) {
     `--outfile=${outfile}`,
     "src/cli/main.ts",
     "src/io/sync-worker.ts",
+    "src/log/cleaner-worker.ts",
   ];
   const { status, stderr } = spawnSync(join(root, "node_modules/.bin/bun"), args, { cwd: root, encoding: "utf8" });
   if (status !== 0) throw new Error(`the compiler failed: ${stderr}`);

@@ -9,6 +9,8 @@ import type { Clock } from "../io/clock.ts";
 import { Deadlines } from "../io/deadlines.ts";
 import { type Disk, DiskError } from "../io/disk.ts";
 import type { Random } from "../io/random.ts";
+import { type CleanerRunner, type CleanerSettings, LogCleaner } from "../log/cleaner.ts";
+import { cleanerInProcess } from "../log/cleaner-in-process.ts";
 import type { Log, LogConfig } from "../log/log.ts";
 import { type FoundPartition, LogDirectory } from "../log/log-directory.ts";
 import { isFailedSync } from "../log/recovery-points.ts";
@@ -40,6 +42,8 @@ export interface BrokerOptions {
   readonly random: Random;
   /** The broker's to close. Default: batches are unpacked on the loop, however long that takes. */
   readonly unpacker?: Unpacker;
+  /** Compacts logs off the loop; without it that is done in between, on the loop. */
+  readonly cleanerRunner?: CleanerRunner | undefined;
   /** Called when going on would break a promise (a failed sync): log, then end the process. */
   onFatal(error: unknown): void;
 }
@@ -73,6 +77,7 @@ export class Broker {
   readonly transactions: TransactionCoordinator;
   readonly admissions = new Admissions<Partition>();
   readonly unpacker: Unpacker;
+  private readonly cleaner: LogCleaner;
   /** Grows with every start on this data directory. */
   incarnation = 0;
   /** Where the listener is bound; known once it listens. */
@@ -113,6 +118,14 @@ export class Broker {
     this.groups = new GroupCoordinator(this);
     this.markers = new TransactionMarkers(this);
     this.transactions = new TransactionCoordinator(this);
+    this.cleaner = new LogCleaner({
+      logs: () => logs.openLogs(),
+      clock,
+      random,
+      logger,
+      runner: o.cleanerRunner ?? cleanerInProcess(o.disk, clock),
+      settings: () => cleanerSettings(this.config),
+    });
     this.image.onTopicCreated((topic) => this.openTopic(topic));
     this.image.onTopicGrown((topic, before) => this.growTopic(topic, before));
     this.image.onTopicChanged((topic) => this.changeTopic(topic));
@@ -178,6 +191,7 @@ export class Broker {
     this.unpacker.close();
     this.fetchSessions.close();
     this.deadlines.close();
+    await this.cleaner.close();
     await this.store.close();
     await this.logs.close();
   }
@@ -314,10 +328,24 @@ export class Broker {
 /** Recoveries are reads in threads; more of them at a time do not make a disk faster. */
 const RECOVERIES_AT_A_TIME = 8;
 
+const cleanerSettings = (config: ServerConfig): CleanerSettings => ({
+  isEnabled: config.logCleanerEnable,
+  backoffMs: config.logCleanerBackoffMs,
+  limits: {
+    dedupeBufferBytes: config.logCleanerDedupeBufferBytes,
+    loadFactor: config.logCleanerLoadFactor,
+    ioBufferBytes: config.logCleanerIoBufferBytes,
+    bytesPerSecond: config.logCleanerIoMaxBytesPerSecond,
+    maxDecompressedBytes: config.maxDecompressedBytes,
+  },
+});
+
 function logConfig(topic: TopicConfig, server: ServerConfig): LogConfig {
+  const isCompacted = topic.cleanupPolicy.includes("compact");
   return {
     segmentBytes: topic.internalSegmentBytes > 0 ? topic.internalSegmentBytes : topic.segmentBytes,
-    segmentMs: topic.segmentMs,
+    // LogConfig.maxSegmentMs: what is written to cannot be compacted.
+    segmentMs: isCompacted ? Math.min(topic.segmentMs, topic.maxCompactionLagMs) : topic.segmentMs,
     segmentJitterMs: topic.segmentJitterMs,
     indexIntervalBytes: topic.indexIntervalBytes,
     segmentIndexBytes: topic.segmentIndexBytes,
@@ -328,6 +356,7 @@ function logConfig(topic: TopicConfig, server: ServerConfig): LogConfig {
     retentionBytes: topic.retentionBytes,
     producerIdExpirationMs: server.producerIdExpirationMs,
     maxProducers: server.maxProducersPerPartition,
+    compaction: isCompacted ? topic : null,
   };
 }
 

@@ -11,6 +11,7 @@ import { openNotifier } from "../io/notify.ts";
 import { volatileDirectory } from "../io/process-limits.ts";
 import { realRandom } from "../io/random.ts";
 import { realDisk } from "../io/real-disk.ts";
+import { CleanerThread } from "../log/cleaner-thread.ts";
 import { startServer } from "../server/server.ts";
 import { type CommandContext, command, type ExitCode, loadForCommand } from "./command.ts";
 
@@ -53,7 +54,11 @@ async function start(context: CommandContext, config: ServerConfig, logger: Logg
     return context.exit(70);
   };
   try {
-    const starting = startServer({ config, logger, clock: realClock, disk: realDisk, random: realRandom, onFatal });
+    const cleanerRunner = new CleanerThread();
+    const starting = startServer({
+      ...{ config, logger, onFatal, cleanerRunner },
+      ...{ clock: realClock, disk: realDisk, random: realRandom },
+    });
     const started = await Promise.race([starting, context.stopRequested]);
     if (typeof started !== "string") return started;
     logger.info(`${started}: stopped before the start was complete`); // as safe as a kill: the next start recovers

@@ -3,6 +3,7 @@
  * of Kafka's names (broker-configs.ts, topic-options.ts, group-configs.ts, client-metrics-configs.ts) are made of this; the options
  * of quarkmq (option.ts) are read more strictly. Source: ConfigDef, ConfigException.
  */
+import { doubleText } from "./double-text.ts";
 import { LONG_MAX } from "./option.ts";
 
 /** ConfigDef.Type. */
@@ -126,14 +127,6 @@ export function parseType({ name, type, check }: ConfigKey, text: string): Parse
 
 /** A whole number as Java writes it; LONG_MAX exactly. */
 export const numberText = (value: number): string => (value >= LONG_MAX ? "9223372036854775807" : String(value));
-
-/** Java's Double.toString. */
-export function doubleText(value: number): string {
-  const size = Math.abs(value);
-  if (value === 0 || (size >= 1e-3 && size < 1e7)) return Number.isInteger(value) ? `${value}.0` : String(value);
-  const [digits, exponent] = value.toExponential().split("e");
-  return `${digits!.includes(".") ? digits : `${digits}.0`}E${Number(exponent)}`;
-}
 
 /** ConfigDef.convertToString of a value that `parseConfig` gives. */
 export function configText(type: ConfigType, value: unknown): string {

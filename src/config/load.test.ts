@@ -237,11 +237,11 @@ test("a configuration cannot be changed", () => {
 
 describe("Kafka's names that no option has", () => {
   test("are checked as Kafka does, and kept as they were written", () => {
-    const file = `[kafka]\nnum.io.threads = 4\nlog.cleaner.io.buffer.load.factor = 0.5\n"ssl.client.auth" = " required "\n`;
+    const file = `[kafka]\nnum.io.threads = 4\nsasl.login.refresh.window.factor = 0.5\n"ssl.client.auth" = " required "\n`;
     const { config } = load({ file, args: ["--set", "metric.reporters=a, b", "--set", "num.io.threads=5"] });
     expect([...config.kafka]).toEqual([
       ["num.io.threads", "5"],
-      ["log.cleaner.io.buffer.load.factor", "0.5"],
+      ["sasl.login.refresh.window.factor", "0.5"],
       ["ssl.client.auth", "required"],
       ["metric.reporters", "a, b"],
     ]);

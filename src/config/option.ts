@@ -3,6 +3,8 @@
  * Kafka's names) and from TOML, says in words what it allows, and writes a value so that it reads back as the same.
  */
 
+import { doubleText } from "./double-text.ts";
+
 /** Java's Long.MAX_VALUE as a number: the double 2^63. Kafka's "no limit"; the only whole number above 2^53 that an option accepts. */
 export const LONG_MAX = 2 ** 63;
 /** Java's Integer.MAX_VALUE. */
@@ -96,6 +98,19 @@ export function integer(min: number, max: number, unit = "", placeholder = "NUMB
 export const bytes = (min: number, max: number = Number.MAX_SAFE_INTEGER): Kind<number> =>
   integer(min, max, " of bytes", "BYTES");
 export const milliseconds = (min: number, max: number = LONG_MAX): Kind<number> => integer(min, max, " of milliseconds", "MS");
+
+/** A number that may have a fraction, from `min` to `max`, both allowed. */
+export function decimal(min: number, max: number): Kind<number> {
+  const inRange = (value: number): number | undefined => (value >= min && value <= max ? value : undefined);
+  return {
+    placeholder: "NUMBER",
+    allowed: `a number from ${doubleText(min)} to ${doubleText(max)}`,
+    parse: (text) => (/^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/.test(text) ? inRange(Number(text)) : undefined),
+    fromToml: (value) => (typeof value === "number" || typeof value === "bigint" ? inRange(Number(value)) : undefined),
+    text: doubleText,
+    toml: doubleText,
+  };
+}
 
 export const boolean: Kind<boolean> = {
   placeholder: "true|false",

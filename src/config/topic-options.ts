@@ -138,14 +138,17 @@ const declared = {
   }),
   deleteRetentionMs: long("delete.retention.ms", DAY_MS, atLeast(0), {
     server: "log.cleaner.delete.retention.ms",
+    acts: true,
     doc: "With the policy compact: how long the mark of a deleted key is kept.",
   }),
   minCompactionLagMs: long("min.compaction.lag.ms", 0, atLeast(0), {
     server: "log.cleaner.min.compaction.lag.ms",
+    acts: true,
     doc: "With the policy compact: a record is not compacted away before it is this old.",
   }),
   maxCompactionLagMs: long("max.compaction.lag.ms", LONG_MAX, atLeast(1), {
     server: "log.cleaner.max.compaction.lag.ms",
+    acts: true,
     doc: "With the policy compact: a record waits at most this long for compaction.",
   }),
   fileDeleteDelayMs: long("file.delete.delay.ms", (c) => c.logSegmentDeleteDelayMs, atLeast(0), {
@@ -155,10 +158,12 @@ const declared = {
   }),
   minCleanableDirtyRatio: declare<number>("DOUBLE", "min.cleanable.dirty.ratio", 0.5, between(0, 1), {
     server: "log.cleaner.min.cleanable.ratio",
+    acts: true,
     doc: "With the policy compact: the share of a log that must be new before it is compacted again.",
   }),
   cleanupPolicy: list("cleanup.policy", ["delete"], someOf(["compact", "delete"]), {
     server: "log.cleanup.policy",
+    acts: true,
     doc: "What happens to old records: delete (by age and size), compact (the last of each key stays), both, or nothing when empty.",
   }),
   uncleanLeaderElectionEnable: bool("unclean.leader.election.enable", false, {

@@ -83,3 +83,12 @@ export const syncfsWorks = lazily(
 
 /** Blocks until the file system of the open file `fd` is on the disk; false if any write-back failed since `fd` was opened. */
 export const syncfs = (fd: number): boolean => syncfsSymbol()?.(fd) === 0;
+
+/** setpriority's PRIO_PROCESS; on Linux who = 0 is the calling thread alone. */
+const PRIO_PROCESS = 0;
+
+/** Lets other threads of the machine go first. Only where that can be said of one thread. */
+export function yieldToOtherThreads(niceness: number): void {
+  if (process.platform !== "linux") return;
+  lookUp("setpriority", { args: ["i32", "u32", "i32"], returns: "i32" })?.(PRIO_PROCESS, 0, niceness);
+}

@@ -9,7 +9,7 @@ interface Question<A> {
  * Where a thread's file is, given as its path below src/. In a compiled program all modules are one file, and other entry points lie
  * where they lay below the sources' common root: it must be one of scripts/build.mjs's entry points.
  */
-const urlOf = (path: string): URL => {
+export const urlOf = (path: string): URL => {
   const isCompiled = import.meta.url.startsWith("file:///$bunfs/");
   return new URL(isCompiled ? `./${path}` : `../${path}`, import.meta.url);
 };

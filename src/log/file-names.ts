@@ -15,10 +15,15 @@ export const SEGMENT_SUFFIXES: readonly string[] = [
 ];
 /** On top of a file's own suffix: it waits for its removal. */
 export const DELETED_FILE_SUFFIX = ".deleted";
+/** So too: being written by a cleaning; complete, and about to take the place of others (log-swap.ts). */
+export const CLEANED_SUFFIX = ".cleaned";
+export const SWAP_SUFFIX = ".swap";
 export const EPOCHS_FILE = "leader-epoch-checkpoint";
 export const PARTITION_METADATA_FILE = "partition.metadata";
 /** Ours, in directories that another broker wrote (foreign-end.ts). */
 export const FOREIGN_END_FILE = "quarkmq-foreign-end";
+/** Ours, where a log was compacted (compaction-mark.ts). */
+export const COMPACTION_FILE = "quarkmq-compaction";
 
 /** In the data directory itself. */
 export const LOCK_FILE = ".lock";

@@ -169,6 +169,11 @@ export class LogDirectory {
     return this.directories.setAside(partitionDirectoryName(topic, partition));
   }
 
+  /** The logs that are open, in no particular order. */
+  openLogs(): Iterable<Log> {
+    return this.logs;
+  }
+
   /** Opens a log; nothing of it needs to exist. One that cannot be used comes back with `offline` set. */
   async openLog(o: OpenLogOptions): Promise<Log> {
     const name = partitionDirectoryName(o.topic, o.partition);

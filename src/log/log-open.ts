@@ -2,12 +2,14 @@
 import { DiskError, readWholeFile } from "../io/disk.ts";
 import { baseOffset, partitionLeaderEpoch } from "../record/batch.ts";
 import { scanBatches } from "./batch-scan.ts";
+import { type CompactionMark, NEVER_COMPACTED, readCompactionMark } from "./compaction-mark.ts";
 import { EPOCHS_FILE, offsetFileName, offsetOfFileName, SEGMENT_SUFFIXES, TRANSACTION_INDEX_SUFFIX } from "./file-names.ts";
 import { readForeignEnd } from "./foreign-end.ts";
 import { CorruptLog } from "./index-recovery.ts";
 import { LeaderEpochs } from "./leader-epochs.ts";
 import { type Durability, Log, type LogConfig, type LogShared } from "./log.ts";
 import { discardFiles, isNoSnapshot } from "./log-segments.ts";
+import { completeSwaps } from "./log-swap.ts";
 import { newSegment } from "./new-segment.ts";
 import { recoverProducers, removeSnapshot, snapshotOffsets, snapshotPaths } from "./producer-recovery.ts";
 import { ProducerState } from "./producer-state.ts";
@@ -72,6 +74,7 @@ function partsOf(
     logStartOffset: context.shared.logStarts.get(o),
     logEndOffset: point?.offset ?? 0,
     recoveryPoint: point ?? { offset: 0, segmentBaseOffset: 0, position: 0 },
+    compaction: NEVER_COMPACTED,
     epochs,
     producers,
     snapshotOffset: -1,
@@ -101,8 +104,11 @@ async function recoverLog(
   producers: ProducerState,
 ): Promise<Log> {
   const { shared, directory } = context;
+  await completeSwaps(shared.disk, directory);
   const epochsWereRead = readEpochs(context, epochs);
-  const recovery = recoveryContext(context, o, point, epochs);
+  const foreignEnd = readForeignEnd(shared.disk, directory);
+  const mark = readCompactionMark(shared.disk, directory);
+  const recovery = recoveryContext(context, o, point, epochs, { mark, foreignEnd });
   const recovered = dropBelowStart(recovery, await recoverSegments(recovery));
   recovered.segments.forEach((segment, i) => {
     segment.nextOffset = recovered.segments[i + 1]?.baseOffset ?? recovered.logEndOffset;
@@ -122,7 +128,7 @@ async function recoverLog(
       firstOffset,
       logEndOffset: recovered.logEndOffset,
       // At the recovery point itself a snapshot may be newer than the round.
-      trustedOffset: Math.max((point?.offset ?? 0) - 1, recovery.foreignEnd),
+      trustedOffset: Math.max((point?.offset ?? 0) - 1, foreignEnd),
       transactionsFrom,
     },
     producers,
@@ -135,6 +141,8 @@ async function recoverLog(
     segments: recovered.segments,
     logStartOffset,
     logEndOffset: recovered.logEndOffset,
+    // A damaged one: what was found will have been synced when this counts, up to the last segment.
+    compaction: mark ?? { gapsBelow: recovered.segments.at(-1)?.baseOffset ?? 0, firstDirtyOffset: 0 },
     snapshotOffset: restored.snapshotOffset,
     epochsOnDisk: epochsWereRead ? 0 : -1,
   });
@@ -168,8 +176,11 @@ function recoveryContext(
   o: OpenLogOptions,
   point: RecoveryPoint | null,
   epochs: LeaderEpochs,
+  compacted: { mark: CompactionMark | null; foreignEnd: number },
 ): RecoveryContext {
   const { shared, directory } = context;
+  const { mark, foreignEnd } = compacted;
+  if (mark === null) shared.logger.warn("the notes about a log's compaction are damaged: it is compacted anew", { directory });
   return {
     disk: shared.disk,
     clock: shared.clock,
@@ -178,7 +189,8 @@ function recoveryContext(
     indexIntervalBytes: o.config.indexIntervalBytes,
     recoveryPoint: point,
     wasCleanShutdown: context.wasCleanShutdown,
-    foreignEnd: readForeignEnd(shared.disk, directory),
+    gapsBelow: Math.max(foreignEnd, mark?.gapsBelow ?? Number.POSITIVE_INFINITY),
+    syncedBelow: mark?.gapsBelow ?? 0,
     epochs,
     logStartOffset: shared.logStarts.get(o),
     discard(baseOffset) {

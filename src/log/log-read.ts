@@ -1,7 +1,7 @@
 /** Reading a log's files: from segment to segment, and again when an index turns out to be wrong. */
 import { DiskError } from "../io/disk.ts";
 import { KafkaError } from "../protocol/errors.ts";
-import { WRONG_INDEX_PATH } from "./file-names.ts";
+import { SWAP_SUFFIX, WRONG_INDEX_PATH } from "./file-names.ts";
 import { FileSlice } from "./file-slice.ts";
 import { CorruptLog, extendIndexes } from "./index-recovery.ts";
 import type { Log } from "./log.ts";
@@ -152,6 +152,7 @@ export class LogReader {
       try {
         return await search();
       } catch (error) {
+        if (swaps !== this.log.swaps) return await this.withGoodIndexes(search);
         const wrong = this.segmentWithWrongIndex(error);
         if (wrong === null) throw error;
         await this.rebuildIndexes(wrong);
@@ -181,9 +182,10 @@ export class LogReader {
   /** The segment whose indexes are to blame for an error, null if none is. */
   private segmentWithWrongIndex(error: unknown): Segment | null {
     if (error instanceof WrongIndex) return error.segment;
-    if (!(error instanceof DiskError && WRONG_INDEX_PATH.test(error.path))) return null;
+    if (!(error instanceof DiskError && WRONG_INDEX_PATH.test(withoutSwap(error.path)))) return null;
+    const path = withoutSwap(error.path); // it may have got its place meanwhile
     const has = ({ offsetIndex, timeIndex }: Segment) =>
-      offsetIndex.file.path === error.path || timeIndex.file.path === error.path;
+      withoutSwap(offsetIndex.file.path) === path || withoutSwap(timeIndex.file.path) === path;
     return this.log.segments.find(has) ?? null;
   }
 
@@ -192,6 +194,7 @@ export class LogReader {
     const { shared, config } = this.log;
     shared.logger.warn("an index does not fit its data: rebuilding it", { segment: segment.path });
     const rebuilt = this.log.makeSegment(segment.baseOffset);
+    rebuilt.renamed(segment.nameSuffix);
     try {
       while (rebuilt.size < segment.size) await extendIndexes(rebuilt, segment.size, config.indexIntervalBytes);
     } catch (error) {
@@ -210,3 +213,5 @@ export class LogReader {
     }
   }
 }
+
+const withoutSwap = (path: string): string => (path.endsWith(SWAP_SUFFIX) ? path.slice(0, -SWAP_SUFFIX.length) : path);

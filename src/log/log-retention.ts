@@ -107,7 +107,8 @@ function removeBelowStart(log: Log): void {
   if (!mayStill(log)) return;
   const count = countBelowStart(log);
   if (count === 0) return;
-  const { name, logStartOffset, shared } = log;
+  const { name, logStartOffset, shared, segments } = log;
+  if (segments.slice(0, count).some(({ nameSuffix }) => nameSuffix !== "")) return; // it is getting its names: the next time
   removeOldest(log, count);
   shared.logger.info("old segments were deleted", { log: name, segments: count, logStartOffset });
 }

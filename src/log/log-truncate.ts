@@ -2,6 +2,7 @@
 import { KafkaError } from "../protocol/errors.ts";
 import { baseOffset, lastOffset } from "../record/batch.ts";
 import { scanBatches } from "./batch-scan.ts";
+import { markCompaction } from "./compaction-mark.ts";
 import { INDEX_SUFFIX, TIME_INDEX_SUFFIX, TRANSACTION_INDEX_SUFFIX } from "./file-names.ts";
 import { completeIndexes } from "./index-recovery.ts";
 import type { Log } from "./log.ts";
@@ -30,6 +31,7 @@ export async function truncateLog(log: Log, offset: number): Promise<void> {
     log.sync.recoveryPoint = { offset: cut.offset, segmentBaseOffset: cut.segment.baseOffset, position: cut.position };
     await recoveryPoints.lower(log.sync, log.sync.recoveryPoint);
   }
+  await lowerCompactionMark(log, cut.segment.baseOffset);
   log.resetActive();
   while (log.active !== cut.segment) removeSegment(log, log.segments.pop()!);
   await cutSegment(log, cut);
@@ -49,6 +51,7 @@ export async function truncateFully(log: Log, offset: number): Promise<void> {
   const first = log.segments[0]?.baseOffset ?? offset;
   log.sync.recoveryPoint = { offset: first, segmentBaseOffset: first, position: 0 };
   await recoveryPoints.lower(log.sync, log.sync.recoveryPoint);
+  await lowerCompactionMark(log, 0);
   log.resetActive();
   while (log.segments.length > 0) removeSegment(log, log.segments.pop()!);
   for (const snapshot of snapshotOffsets(log.shared.disk, log.directory))
@@ -64,6 +67,13 @@ export async function truncateFully(log: Log, offset: number): Promise<void> {
   await lowerStart(log);
   log.sync.recoveryPoint = { offset, segmentBaseOffset: offset, position: 0 };
   await recoveryPoints.lower(log.sync, log.sync.recoveryPoint);
+}
+
+/** What is known of a compaction up to `offset` stays true. */
+async function lowerCompactionMark(log: Log, offset: number): Promise<void> {
+  const { gapsBelow, firstDirtyOffset } = log.compaction;
+  if (gapsBelow <= offset && firstDirtyOffset <= offset) return;
+  await markCompaction(log, { gapsBelow: Math.min(gapsBelow, offset), firstDirtyOffset: Math.min(firstDirtyOffset, offset) });
 }
 
 /** The batch that holds `offset` (or the first one above it) goes, with all behind it. */

@@ -3,6 +3,8 @@ import type { Logger } from "../base/logger.ts";
 import type { Clock } from "../io/clock.ts";
 import type { Disk } from "../io/disk.ts";
 import type { Random } from "../io/random.ts";
+import type { CompactionConfig } from "./clean-plan.ts";
+import type { CompactionMark } from "./compaction-mark.ts";
 import type { LeaderEpochs } from "./leader-epochs.ts";
 import type { LogStarts } from "./log-starts.ts";
 import type { OpenFiles } from "./open-files.ts";
@@ -32,6 +34,8 @@ export interface LogConfig {
   readonly producerIdExpirationMs: number;
   /** Beyond this many producers in one partition, the ones that wrote the longest ago are forgotten. */
   readonly maxProducers: number;
+  /** How the log is compacted; null: it is not. */
+  readonly compaction: CompactionConfig | null;
 }
 
 /** When an append counts: once it is synced, or at once. */
@@ -75,6 +79,7 @@ export interface LogParts {
   readonly logStartOffset: number;
   readonly logEndOffset: number;
   readonly recoveryPoint: RecoveryPoint;
+  readonly compaction: CompactionMark;
   readonly epochs: LeaderEpochs;
   readonly producers: ProducerState;
   /** Offset of the newest producer snapshot, -1 if there is none. */

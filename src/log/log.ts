@@ -7,6 +7,7 @@ import { KafkaError } from "../protocol/errors.ts";
 import { maxTimestamp, setBaseOffset, setPartitionLeaderEpoch, timestampType } from "../record/batch.ts";
 import { buildTransactionMarker } from "../record/control.ts";
 import { markerBatch, type ValidBatch } from "../record/validate.ts";
+import type { CompactionMark } from "./compaction-mark.ts";
 import { PARTITION_METADATA_FILE } from "./file-names.ts";
 import type { LeaderEpochs } from "./leader-epochs.ts";
 import { LogReader } from "./log-read.ts";
@@ -73,6 +74,8 @@ export class Log implements SyncedLog {
   leftBehind: number[] = [];
   /** The place of the durable end, as the last round left it. */
   private durableAt: RecoveryPoint | null = null;
+  /** What is on the disk about the log's compaction. */
+  compaction: CompactionMark;
   /** Offset of the newest producer snapshot, -1 if there is none. */
   snapshotOffset: number;
   private directoryExists: boolean;
@@ -99,6 +102,7 @@ export class Log implements SyncedLog {
     this.leaderEpochs = parts.epochs;
     this.producers = parts.producers;
     this.snapshotOffset = parts.snapshotOffset;
+    this.compaction = parts.compaction;
     this.offline = parts.offline;
     this.sync = new LogSync(this, parts.recoveryPoint, parts.epochsOnDisk);
     this.reader = new LogReader(this);

@@ -16,7 +16,8 @@ export interface Handle {
 
 /** A file that may be open. Made by `OpenFiles.file`; costs no descriptor until used. */
 export class OpenFile {
-  readonly path: string;
+  /** Changes when the file is renamed: what is open stays open. */
+  path: string;
   handle: Handle | null = null;
   /** For good: a read that comes back late must not open what may be another log's file by then. */
   isClosed = false;

@@ -31,8 +31,10 @@ export interface RecoveryContext {
   readonly recoveryPoint: RecoveryPoint | null;
   /** After a clean shutdown nothing is read but names and sizes. */
   readonly wasCleanShutdown: boolean;
-  /** Another broker wrote what lies below this offset: batches may be missing there. */
-  readonly foreignEnd: number;
+  /** Compaction, ours or another broker's, may have taken batches out below this offset. */
+  readonly gapsBelow: number;
+  /** Everything below this offset was synced when a compaction began, and a segment begins there. 0: not known. */
+  readonly syncedBelow: number;
   readonly epochs: LeaderEpochs;
   /** Records below it were deleted; segments that lie below it whole are what a crash left. 0 if nothing ever was. */
   readonly logStartOffset: number;
@@ -103,10 +105,6 @@ function findSegments(context: RecoveryContext): Segment[] {
       offsetOfFileName(name, TIME_INDEX_SUFFIX) ??
       offsetOfFileName(name, TRANSACTION_INDEX_SUFFIX);
     if ((base !== null && !bases.has(base)) || /\.(cleaned|tmp)$/.test(name)) disk.remove(`${directory}/${name}`);
-    if (name.endsWith(".swap"))
-      throw new CorruptLog(
-        `${directory}/${name}: another broker's compaction was interrupted; start it once more to complete it`,
-      );
   }
   context.remove(names.filter((name) => name.endsWith(DELETED_FILE_SUFFIX)).map((name) => `${directory}/${name}`));
   const sorted = [...bases].sort((a, b) => a - b);
@@ -120,8 +118,11 @@ function findSegments(context: RecoveryContext): Segment[] {
 
 /** Where validation begins. */
 function startingPoint(context: RecoveryContext, segments: readonly Segment[]): RecoveryPoint {
-  const { recoveryPoint: point } = context;
+  const { recoveryPoint: point, syncedBelow } = context;
   const base = segments[0]!.baseOffset;
+  // The segment that an older recovery point names may be a part of a larger one by now.
+  if (syncedBelow > base && (point === null || point.offset <= syncedBelow))
+    return { offset: syncedBelow, segmentBaseOffset: syncedBelow, position: 0 };
   if (point === null) return { offset: base, segmentBaseOffset: base, position: 0 };
   // Its segment was deleted: what follows is read from its beginning.
   if (point.segmentBaseOffset < base && base <= context.logStartOffset)
@@ -200,7 +201,7 @@ async function validateFrom(context: RecoveryContext, segments: Segment[], first
 
 /** Whether what begins at `base` can be the next thing behind `nextOffset`. */
 const mayFollow = (context: RecoveryContext, nextOffset: number, base: number): boolean =>
-  base === nextOffset || (base > nextOffset && base <= context.foreignEnd);
+  base === nextOffset || (base > nextOffset && base <= context.gapsBelow);
 
 /** Takes in the good batches of [from, fileBytes). */
 async function validate(context: RecoveryContext, segment: Segment, from: number, fileBytes: number, nextOffset: number) {

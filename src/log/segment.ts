@@ -49,6 +49,8 @@ export class Segment {
   /** Aborted transactions whose markers are in this segment. */
   transactions: TransactionIndex;
   private readonly files: OpenFiles;
+  /** Behind the names of all its files; "" but for a compacted segment on its way to its place. */
+  nameSuffix: string;
   private max: TimestampOffset | null = null;
   /** Kafka's rollingBasedTimestamp: the first batch's maximum timestamp; null: not read yet. */
   private firstTimestampMs: number | null = null;
@@ -65,8 +67,10 @@ export class Segment {
     index: IndexState;
     createdMs: number;
     rollJitterMs: number;
+    nameSuffix?: string;
   }) {
     this.files = o.files;
+    this.nameSuffix = o.nameSuffix ?? "";
     this.directory = o.directory;
     this.baseOffset = o.baseOffset;
     this.size = o.size;
@@ -95,7 +99,16 @@ export class Segment {
   }
 
   pathOf(suffix: string): string {
-    return `${this.directory}/${offsetFileName(this.baseOffset, suffix)}`;
+    return `${this.directory}/${offsetFileName(this.baseOffset, suffix)}${this.nameSuffix}`;
+  }
+
+  /** Its files have got other names: what is behind all of them is now `suffix`. Reads under way go on. */
+  renamed(suffix: string): void {
+    this.nameSuffix = suffix;
+    this.log.path = this.pathOf(LOG_SUFFIX);
+    this.offsetIndex.file.openFile.path = this.pathOf(INDEX_SUFFIX);
+    this.timeIndex.file.openFile.path = this.pathOf(TIME_INDEX_SUFFIX);
+    this.transactions.file.openFile.path = this.pathOf(TRANSACTION_INDEX_SUFFIX);
   }
 
   /** Whether a batch must go to a new segment. Blocking only for the first batch's header, once. LogSegment.shouldRoll. */
@@ -182,6 +195,7 @@ export class Segment {
     this.max = rebuilt.max;
     this.bytesSinceIndexEntry = rebuilt.bytesSinceIndexEntry;
     this.hintOffsets.fill(-1);
+    this.renamed(this.nameSuffix);
   }
 
   /** A file of this segment, for use before the next await. */
@@ -264,7 +278,8 @@ export class Segment {
     return first >= 0 ? batchTimestampMs - first : nowMs - this.createdMs;
   }
 
-  private firstTimestamp(): number {
+  /** The first batch's maximum timestamp, -1 if there is none. Blocking, once. Throws DiskError. */
+  firstTimestamp(): number {
     if (this.firstTimestampMs === null) {
       const header = Buffer.alloc(BATCH_HEADER_BYTES);
       const isWhole = this.logFile().read(header, 0) === header.length && baseOffset(header, 0) >= this.baseOffset;

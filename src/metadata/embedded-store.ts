@@ -37,6 +37,7 @@ export const METADATA_LOG_CONFIG: LogConfig = {
   retentionBytes: -1,
   producerIdExpirationMs: Number.MAX_SAFE_INTEGER,
   maxProducers: 1,
+  compaction: null,
 };
 
 /** A snapshot is written when so many bytes, and twice the bytes of the state, were logged since the last one. */

@@ -90,6 +90,8 @@ export const timestampType = (b: Buffer, at: number): TimestampType =>
 export const isTransactional = (b: Buffer, at: number): boolean => (attributes(b, at) & TRANSACTIONAL_BIT) !== 0;
 export const isControl = (b: Buffer, at: number): boolean => (attributes(b, at) & CONTROL_BIT) !== 0;
 export const hasDeleteHorizon = (b: Buffer, at: number): boolean => (attributes(b, at) & DELETE_HORIZON_BIT) !== 0;
+/** When tombstones and markers of the batch may go; null: not decided yet (KIP-534). */
+export const deleteHorizonMs = (b: Buffer, at: number): number | null => (hasDeleteHorizon(b, at) ? baseTimestamp(b, at) : null);
 export const hasProducerId = (b: Buffer, at: number): boolean => producerId(b, at) > NO_PRODUCER_ID;
 
 /** Sequence numbers count to 2^31 - 1 and go on at 0. */

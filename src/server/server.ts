@@ -9,6 +9,7 @@ import type { Disk } from "../io/disk.ts";
 import { type Net, realNet } from "../io/net.ts";
 import { openFilesLimit } from "../io/process-limits.ts";
 import type { Random } from "../io/random.ts";
+import type { CleanerRunner } from "../log/cleaner.ts";
 import { UnpackThread } from "../record/unpack-thread.ts";
 import { Frontend } from "./frontend.ts";
 
@@ -18,6 +19,8 @@ export interface ServerOptions {
   readonly clock: Clock;
   readonly disk: Disk;
   readonly random: Random;
+  /** Compacts logs; on the loop, in between, unless given. */
+  readonly cleanerRunner?: CleanerRunner;
   /** The system's sockets unless given. */
   readonly net?: Net;
   /** What is served; all that we have unless given. */
@@ -46,7 +49,10 @@ export async function startServer(o: ServerOptions): Promise<Server> {
   const unpacker = new UnpackThread();
   const affordableFiles = Math.floor((openFilesLimit() ?? Number.POSITIVE_INFINITY) / 2);
   const openFilesMax = Math.min(o.config.openFilesMax, affordableFiles);
-  const broker = await Broker.open({ config: { ...o.config, openFilesMax }, logger, clock, disk, random, unpacker, onFatal });
+  const broker = await Broker.open({
+    config: { ...o.config, openFilesMax },
+    ...{ logger, clock, disk, random, onFatal, unpacker, cleanerRunner: o.cleanerRunner },
+  });
   const { config } = broker;
   const frontend = new Frontend({
     ...{ config, logger, clock, broker, onFatal },

@@ -124,6 +124,7 @@ export const SMALL_LOG: LogConfig = {
   retentionBytes: -1,
   producerIdExpirationMs: 24 * 3600 * 1000,
   maxProducers: 100,
+  compaction: null,
 };
 
 export class LogWorld {
