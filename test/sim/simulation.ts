@@ -13,6 +13,7 @@ import { BrokerWorld } from "./broker-world.ts";
 import { SeededRandom } from "./seeded-random.ts";
 import { Admin, Observer, TEMPORARY, Trimmer } from "./simulation/admin.ts";
 import { type Actor, Arena } from "./simulation/arena.ts";
+import { Keeper } from "./simulation/compacted.ts";
 import { Consumer, takeRecords } from "./simulation/consumers.ts";
 import { type CheckName, History, Violation } from "./simulation/history.ts";
 import { Committer, GroupModel, Member, PARTITIONS } from "./simulation/members.ts";
@@ -63,6 +64,7 @@ class Simulation {
   private readonly arena: Arena;
   private readonly random: SeededRandom;
   private readonly observer: Observer;
+  private readonly keeper: Keeper;
   private readonly consumers: Consumer[] = [];
   private readonly members: Member[] = [];
   private readonly groups: GroupModel[] = [];
@@ -82,6 +84,8 @@ class Simulation {
       syncFsThreshold: random.pick([0, 3, 1000]),
       logRetentionCheckIntervalMs: random.pick([100, 1000, 7000]),
       logSegmentDeleteDelayMs: random.pick([0, 10, 1000]),
+      logCleanerBackoffMs: random.pick([30, 1000]),
+      logCleanerDedupeBufferBytes: random.pick([100, 10_000]),
     });
     this.world.unpacking = { laterChance: random.pick([0, 0, 0.3, 1]), maxMs: random.pick([1, 20]) };
     this.history = new History(this.world.clock);
@@ -90,6 +94,7 @@ class Simulation {
       if (random.chance(0.5)) this.arena.topics.retention.set(name, random.pick(RETENTIONS));
     const given = new Set<number>();
     this.observer = new Observer(this.arena, "observer", given);
+    this.keeper = new Keeper(this.arena);
     this.gather(given);
     this.world.onUnexpected = (error) => {
       this.history.check("no error without a cause", false, () => String((error as Error).stack));
@@ -128,6 +133,7 @@ class Simulation {
     add(2, new Admin(arena, "admin"));
     if (random.chance(0.5)) add(1, new Trimmer(arena, "trimmer"));
     add(2, observer);
+    add(4, this.keeper);
     if (actors.length === 0) actors.push(observer);
   }
 
@@ -148,6 +154,7 @@ class Simulation {
     const configs = configsOf(arena.topics.retention.get(STAYS));
     const topics = [{ name: STAYS, numPartitions: PARTITIONS, replicationFactor: 1, assignments: [], configs }];
     const created = await world.ask(CreateTopics, { topics, timeoutMs: 1000 });
+    await this.keeper.begin();
     arena.topics.created({ name: STAYS, id: created.topics[0]!.topicId, partitions: PARTITIONS }, 0);
     await world.ask(FindCoordinator, { keyType: 0, coordinatorKeys: this.groups.map(({ id }) => id) });
   }
@@ -294,6 +301,8 @@ class Simulation {
     await this.heard((done) => observer.listTopics(done));
     arena.topics.settle();
     for (const topic of arena.topics.live) for (const partition of topic.partitions) await this.readAll(partition);
+    await this.keeper.lookBack();
+    this.holds();
     for (const group of groups) group.fetch("look back");
     await this.pass(50);
   }

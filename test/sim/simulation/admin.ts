@@ -8,6 +8,7 @@ import { DeleteRecords } from "../../../src/protocol/messages/21-delete-records.
 import { InitProducerId } from "../../../src/protocol/messages/22-init-producer-id.ts";
 import { DescribeCluster } from "../../../src/protocol/messages/60-describe-cluster.ts";
 import type { Actor, Arena } from "./arena.ts";
+import { COMPACTED } from "./compacted.ts";
 import type { PartitionModel } from "./partition-model.ts";
 import { GONE } from "./producers.ts";
 import { configsOf, type TopicModel } from "./topics-model.ts";
@@ -136,7 +137,7 @@ export class Observer implements Actor {
     arena.send(name, Metadata, 12, request, (response) => {
       if (response === null) return;
       const found = response.topics
-        .filter(({ isInternal }) => !isInternal)
+        .filter(({ isInternal, name: listed }) => !isInternal && listed !== COMPACTED)
         .map((topic) => ({ name: topic.name!, id: topic.topicId, partitions: topic.partitions.length }));
       arena.topics.listed(found, before);
       heard();

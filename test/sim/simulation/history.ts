@@ -22,6 +22,8 @@ export const CHECKS = [
   "the log start never goes back",
   "the log start moves for a reason",
   "nothing below the log start is served",
+  "compaction keeps records as they are, in order",
+  "a compacted topic ends with the last value of each key",
   // Groups
   "acknowledged commits survive",
   "committed offsets never go back",

@@ -1,6 +1,7 @@
 /** What a broker still holds when nobody wants anything of it any more, in memory and in its data directory. */
 import type { BrokerWorld } from "../broker-world.ts";
 import type { FakeDisk } from "../fake-disk.ts";
+import { COMPACTED } from "./compacted.ts";
 import type { TopicModel } from "./topics-model.ts";
 
 /** What is private is looked at all the same: a leak shows nowhere else. */
@@ -25,11 +26,11 @@ export function kept({ broker }: BrokerWorld, topics: readonly TopicModel[]): st
 
 const OWN_FILES = /^(\.lock|quarkmq-[a-z-]+(\.tmp)?|metadata\.snapshot)$/;
 const LOG_FILES =
-  /^(\d{20}\.(log|index|timeindex|snapshot|producer-windows|log\.\d+\.cut-\d+)|leader-epoch-checkpoint(\.tmp)?|partition\.metadata)$/;
+  /^(\d{20}\.(log|index|timeindex|snapshot|producer-windows|log\.\d+\.cut-\d+)|leader-epoch-checkpoint(\.tmp)?|quarkmq-compaction(\.tmp)?|partition\.metadata)$/;
 
 /** Names in the data directory that belong to nothing. */
 export function leftOver(disk: FakeDisk, dataDir: string, topics: readonly TopicModel[]): string[] {
-  const wanted = new Set(topics.flatMap(({ partitions }) => partitions.map(({ name }) => name)));
+  const wanted = new Set([`${COMPACTED}-0`, ...topics.flatMap(({ partitions }) => partitions.map(({ name }) => name))]);
   const found: string[] = [];
   for (const { name, isDirectory } of disk.list(dataDir) ?? []) {
     const isOurs = isDirectory
