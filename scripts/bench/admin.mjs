@@ -76,6 +76,16 @@ export async function createTopic(port, topic, partitions, config = {}) {
   }
 }
 
+/** Changes configs of a topic, by IncrementalAlterConfigs v0. `config`: name → value. */
+export async function alterTopic(port, topic, config) {
+  const entries = Object.entries(config);
+  const changes = entries.flatMap(([name, value]) => [string(name), int8(0), string(value)]);
+  const resource = [int8(2), string(topic), int32(entries.length), ...changes];
+  const answer = await call(port, 44, 0, Buffer.concat([int32(1), ...resource, int8(0)]));
+  const error = answer.readInt16BE(8);
+  if (error !== 0) throw new Error(`the configs of ${topic} cannot be changed: error ${error}`);
+}
+
 /** Removes a topic. */
 export async function deleteTopic(port, topic) {
   await call(port, 20, 1, Buffer.concat([int32(1), string(topic), int32(30_000)]));

@@ -33,7 +33,7 @@ async function freePort() {
 const quarkmq = (durability) => (peer) => [
   binary,
   ...["--bind", `127.0.0.1:${peer.port}`, "--data-dir", peer.dataDir, "--durability", durability],
-  ...["--set", "group.initial.rebalance.delay.ms=0"],
+  ...["--set", "group.initial.rebalance.delay.ms=0", "--set", "log.cleaner.backoff.ms=200"],
 ];
 
 const java = (peer) => [
@@ -60,6 +60,7 @@ const kafka = (settings) => (peer) => {
     "transaction.state.log.replication.factor": "1",
     "transaction.state.log.min.isr": "1",
     "group.initial.rebalance.delay.ms": "0",
+    "log.cleaner.backoff.ms": "200",
     "log.segment.delete.delay.ms": "500", // so that one row's files do not weigh on the next
     ...settings,
   };

@@ -1,6 +1,11 @@
 // The rows of the benchmark: what is asked of every peer, in groups that can be run alone. A row's `run` gets what it needs in a
 // context (context.mjs) and returns its metrics as numbers.
 
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { alterTopic } from "./admin.mjs";
+import { fillKeyed } from "./keyed.mjs";
+
 const KB = (bytes) => (bytes === 100 ? "100 B" : `${bytes / 1024} KiB`);
 const acksName = (acks) => (acks === -1 ? "all" : String(acks));
 const count = (n, word) => `${n.toLocaleString("en")} ${word}${n === 1 ? "" : "s"}`;
@@ -252,6 +257,51 @@ const MORE_COMPRESSIONS = [
   ["zstd", 19],
 ];
 
+/** How fast a log is compacted, what that takes, and what clients notice of it: a slow, steady load goes on beside it. */
+const compactionRow = ({ keys, records, valueBytes }) => ({
+  id: `compaction-${keys}k`,
+  title: `${records.toLocaleString("en")} records of ${valueBytes} B, ${keys.toLocaleString("en")} keys; 1,000 records/s go on beside it`,
+  group: "compaction",
+  peers: ["quarkmq-durable", "quarkmq-page-cache", "kafka"],
+  show: ["mbPerS", "recordsPerS", "ownMib", "p50Ms", "p99Ms"],
+  async run(x) {
+    const topic = await x.topic(1, false, { "segment.bytes": String(64 * 2 ** 20), "min.cleanable.dirty.ratio": "0.01" });
+    await fillKeyed(x.peer.port, topic, { records, keys, valueBytes });
+    const before = segmentBytes(x.peer, topic);
+    const live = await x.topic(1);
+    const shape = { recordBytes: 1024, producers: 1, consumers: 1, rate: 1000, durationMs: COMPACTION_MS };
+    const beside = x.load(live, shape);
+    await x.sleep(x.warmupMs + 500);
+    const beganMs = performance.now();
+    await alterTopic(x.peer.port, topic, { "cleanup.policy": "compact" });
+    let ownMib = 0;
+    for (; !isCompacted(x.peer, topic); await x.sleep(20)) {
+      ownMib = Math.max(ownMib, x.peer.memory().ownMib);
+      if (performance.now() - beganMs > COMPACTION_MS) throw new Error("not compacted in time");
+    }
+    const seconds = (performance.now() - beganMs) / 1000;
+    const { p50Ms, p99Ms } = (await beside).endToEnd;
+    return { mbPerS: before / 1e6 / seconds, recordsPerS: records / seconds, ownMib, p50Ms, p99Ms };
+  },
+});
+
+const COMPACTION_MS = 20_000;
+
+const directoryOf = (peer, topic) => join(peer.dataDir, `${topic}-0`);
+
+const segmentBytes = (peer, topic) =>
+  readdirSync(directoryOf(peer, topic))
+    .filter((name) => name.endsWith(".log"))
+    .reduce((bytes, name) => bytes + statSync(join(directoryOf(peer, topic), name)).size, 0);
+
+/** By what each broker writes down when it is done. */
+function isCompacted(peer, topic) {
+  const [file, done] = peer.isKafka
+    ? [join(peer.dataDir, "cleaner-offset-checkpoint"), new RegExp(`^${topic} 0 [1-9]`, "m")]
+    : [join(directoryOf(peer, topic), "quarkmq-compaction"), /^firstDirtyOffset: [1-9]/m];
+  return existsSync(file) && done.test(readFileSync(file, "utf8"));
+}
+
 const toolRow = (tool, recordBytes) => ({
   id: `tools-${tool}-${recordBytes}b`,
   title: `kafka-${tool === "produce" ? "producer" : "consumer"}-perf-test, ${KB(recordBytes)}, 1 partition`,
@@ -344,6 +394,8 @@ export function allRows(isQuick) {
     ...[1, 10, 100, 1000].map((n) => curveRow("partitions", n)),
     ...[0, 1000, 9900].map((n) => curveRow("idle", n)),
     ...[1, 10, 100, 1000].map((n) => curveRow("active", n)),
+    compactionRow({ keys: 50_000, records: 500_000, valueBytes: 900 }),
+    ...ifFull(compactionRow({ keys: 2_000_000, records: 4_000_000, valueBytes: 50 })),
     startRow,
     recoveryRow,
     loadedRow,
@@ -360,6 +412,7 @@ export const groups = [
   "recovery",
   "limit",
   "compression",
+  "compaction",
   "tools",
   "librdkafka",
   "transactions",
