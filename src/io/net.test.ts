@@ -161,7 +161,8 @@ describe("a socket", () => {
     const taken = owner.socket.write(payload, 10, payload.length - 10);
     expect(taken).toBeGreaterThan(0);
     expect(taken).toBeLessThan(payload.length - 10);
-    expect(owner.socket.write(payload, 0, 100)).toBe(0);
+    // On a busy machine the system moves what it took on to the peer's side a little later, and then takes some more.
+    await until(() => owner.socket.write(payload, 0, 100) === 0);
     owner.drains = 0;
     peer.resume();
     await until(() => owner.drains > 0);
