@@ -3,8 +3,8 @@
 import { connect } from "node:net";
 
 const int8 = (n) => Buffer.from([n & 0xff]);
-const int16 = (n) => Buffer.from([(n >> 8) & 0xff, n & 0xff]);
-const int32 = (n) => {
+export const int16 = (n) => Buffer.from([(n >> 8) & 0xff, n & 0xff]);
+export const int32 = (n) => {
   const b = Buffer.alloc(4);
   b.writeInt32BE(n);
   return b;
@@ -14,7 +14,7 @@ const int64 = (n) => {
   b.writeBigInt64BE(BigInt(n));
   return b;
 };
-const string = (s) => Buffer.concat([int16(Buffer.byteLength(s)), Buffer.from(s)]);
+export const string = (s) => Buffer.concat([int16(Buffer.byteLength(s)), Buffer.from(s)]);
 
 export const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
@@ -58,6 +58,15 @@ async function firstError(port, topic, partitions) {
   at += 2 + answer.readInt16BE(at) + 4;
   for (let i = 0; i < partitions; i++, at += 22) if (answer.readInt16BE(at + 4) !== 0) return answer.readInt16BE(at + 4);
   return 0;
+}
+
+/** Asks for a group's coordinator until there is one: FindCoordinator v0. The first question makes __consumer_offsets. */
+export async function findCoordinator(port, group) {
+  for (const untilMs = Date.now() + 30_000; ; await sleep(50)) {
+    const error = (await call(port, 10, 0, string(group))).readInt16BE(0);
+    if (error === 0) return;
+    if (Date.now() > untilMs) throw new Error(`no coordinator for ${group}: error ${error}`);
+  }
 }
 
 /** Makes a topic and waits until each of its partitions can be used. `config`: name → value. */

@@ -26,6 +26,7 @@ const GROUP_TITLES = {
   librdkafka: "librdkafka at its defaults",
   transactions: "Transactions of Java's client at its defaults, one producer",
   curves: "Cost as something grows",
+  groups: "Consumer groups",
 };
 
 const number = (value, digits) =>

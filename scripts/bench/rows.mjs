@@ -3,8 +3,9 @@
 
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { alterTopic } from "./admin.mjs";
+import { alterTopic, findCoordinator } from "./admin.mjs";
 import { fillKeyed } from "./keyed.mjs";
+import { Fleet } from "./members.mjs";
 
 const KB = (bytes) => (bytes === 100 ? "100 B" : `${bytes / 1024} KiB`);
 const acksName = (acks) => (acks === -1 ? "all" : String(acks));
@@ -29,6 +30,8 @@ export const metrics = {
   residentMib: { title: "VmRSS MiB", better: "lower", digits: 0 },
   connectedMs: { title: "connected ms", better: "lower", digits: 1 },
   acknowledgedMs: { title: "acknowledged ms", better: "lower", digits: 1 },
+  joinedS: { title: "all joined s", better: "lower", digits: 2 },
+  rebalancedS: { title: "all rejoined s", better: "lower", digits: 2 },
 };
 
 const cpuS = (r) => r.cpuUserS + r.cpuSystemS;
@@ -113,6 +116,35 @@ const latencyRow = ({ rate, partitions }) => ({
     return { p50Ms, p99Ms, p999Ms, cpuUsPerRequest: (cpuS(r) * 1e6) / r.requestsIn };
   },
 });
+
+/** Every member heartbeats once a second, from when it is due to its answer; then the first one joins again. */
+function groupsRow({ groups, members, connections }) {
+  const shape = members === 1 ? count(groups, "group") : `one group of ${count(members, "member")}`;
+  return {
+    id: `groups-${groups}x${members}`,
+    title: `${shape}, a heartbeat a second each`,
+    group: "groups",
+    peers: READERS,
+    show: ["joinedS", "p50Ms", "p99Ms", "p999Ms", ...(members === 1 ? [] : ["rebalancedS"]), "cpuUsPerRequest", "ownMib"],
+    async run(x) {
+      await findCoordinator(x.peer.port, "fleet-0");
+      const fleet = new Fleet(x.peer.port, { groups, members, connections });
+      try {
+        const joinedS = await fleet.join();
+        const used = () => x.peer.cpu().userS + x.peer.cpu().systemS;
+        const beforeS = used();
+        const beats = await fleet.beat(1000, x.durationMs);
+        const cpuUsPerRequest = ((used() - beforeS) * 1e6) / beats.count;
+        const { ownMib } = x.peer.memory();
+        const rebalancedS = members === 1 ? null : await fleet.rebalance(1000);
+        await fleet.leave();
+        return { joinedS, ...beats, cpuUsPerRequest, rebalancedS, ownMib };
+      } finally {
+        fleet.disconnect();
+      }
+    },
+  };
+}
 
 const idleRow = {
   id: "memory-idle",
@@ -396,6 +428,8 @@ export function allRows(isQuick) {
     ...[1, 10, 100, 1000].map((n) => curveRow("active", n)),
     compactionRow({ keys: 50_000, records: 500_000, valueBytes: 900 }),
     ...ifFull(compactionRow({ keys: 2_000_000, records: 4_000_000, valueBytes: 50 })),
+    groupsRow({ groups: 1, members: 1000 }),
+    groupsRow({ groups: 5000, members: 1, connections: 250 }),
     startRow,
     recoveryRow,
     loadedRow,
@@ -417,4 +451,5 @@ export const groups = [
   "librdkafka",
   "transactions",
   "curves",
+  "groups",
 ];
