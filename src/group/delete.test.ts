@@ -160,4 +160,22 @@ describe("deleting topics", () => {
     ]);
     expect(s.fetch("A").heard()).toEqual(["A < fetch t-1=2/-1/ u-0=4/-1/"]);
   });
+
+  test("takes what is pending for them in transactions too; a commit that comes later brings nothing back", () => {
+    const s = new Scenario();
+    s.commitInTransaction(
+      "A",
+      [
+        { offset: 1, topicId: T1 },
+        { topic: "u", offset: 2, topicId: T2 },
+      ],
+      noMember,
+    );
+    s.commit("A", [{ partition: 1, offset: 3, topicId: T2 }], noMember);
+    s.commitInTransaction("A", [{ partition: 1, offset: 4, topicId: T1 }], { ...noMember, producerId: 2 }).heard();
+    expect(s.topicsDeleted([{ name: "t", id: T1 }]).heard()).toEqual(["log offset t-0 removed", "admin < topics-deleted"]);
+    s.shard.apply({ kind: "transaction-end", producerId: 1, result: "commit" });
+    s.shard.apply({ kind: "transaction-end", producerId: 2, result: "abort" });
+    expect(s.fetch("A").heard()).toEqual(["A < fetch t-1=3/-1/ u-0=2/-1/"]);
+  });
 });

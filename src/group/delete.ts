@@ -60,6 +60,9 @@ export function topicsDeleted(turn: Turn, offsets: Offsets, { ticket, topics }: 
       for (const [partition, { topicId }] of partitions) if (ids.includes(topicId)) forgetOffset(turn, groupId, topic, partition);
     }
   }
+  for (const { groupId, topic, partition, value } of offsets.pending.all())
+    if (idsByName.get(topic)?.includes(value.topicId) && offsets.get(groupId, topic, partition) === undefined)
+      forgetOffset(turn, groupId, topic, partition);
   const { length } = turn.records;
   if (length > 0) turn.logger.info("offsets of deleted topics removed", { topics: topics.length, offsets: length });
   turn.replies.push({ kind: "topics-deleted", ticket });

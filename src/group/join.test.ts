@@ -417,3 +417,21 @@ test("what a group keeps does not hold on to the bytes of requests", () => {
     "group consumer gen=1 range leader=A-1 A-1(metadata)=assignment",
   ]);
 });
+
+test("thousands who join and vanish hold what is allowed and no more, and nothing once their sessions are over", () => {
+  const s = new Scenario({ groupMaxSize: 1_000_000 });
+  let most = 0;
+  let refused = 0;
+  for (let i = 0; i < 5000; i++) {
+    s.groupId = `g${i % 50}`;
+    const isOld = i % 3 === 0; // some clients join at once, some stop once they know their id
+    s.join(`m${i}`, { mustKnowMemberId: !isOld, protocols: `range:${"x".repeat(100)}` });
+    most = Math.max(most, s.memory.heldBytes);
+    refused += s.heard().filter((line) => line.includes("GROUP_MAX_SIZE_REACHED")).length;
+  }
+  expect(most).toBeGreaterThan(s.memory.limitBytes * 0.99);
+  expect(most).toBeLessThanOrEqual(s.memory.limitBytes);
+  expect(refused).toBeGreaterThan(3000);
+  s.at(2_000_000);
+  expect([s.memory.heldBytes, s.shard.groups.size, s.shard.wakeAtMs]).toEqual([0, 0, Number.POSITIVE_INFINITY]);
+});

@@ -1,6 +1,5 @@
 /** When offsets and groups go by themselves. Expectations are Kafka's: OffsetExpirationConditionImpl, ClassicGroup.offsetExpirationCondition. */
 import { describe, expect, test } from "bun:test";
-import type { GroupMemory } from "./memory.ts";
 import { Scenario, WALL_AT_ZERO_MS } from "./scenario.ts";
 
 const noMember = { memberId: "", generationId: -1 };

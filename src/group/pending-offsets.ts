@@ -48,6 +48,10 @@ export class PendingOffsets {
     });
   }
 
+  *all(): Iterable<PendingOffset> {
+    for (const offsets of this.byProducer.values()) yield* offsets.values();
+  }
+
   add(producerId: number, groupId: string, topic: string, partition: number, value: CommittedOffset): void {
     const offsets = this.byProducer.get(producerId) ?? new Map<string, PendingOffset>();
     this.byProducer.set(producerId, offsets);
