@@ -4,6 +4,7 @@ import { silentLogger } from "../base/logger.ts";
 import type { Effects } from "../base/machine.ts";
 import { Deadlines } from "../io/deadlines.ts";
 import { KafkaError } from "../protocol/errors.ts";
+import { Codec, type CodecName } from "../record/batch.ts";
 import { type Coordinator, CoordinatorHost } from "./coordinator-host.ts";
 import { RigClock, RigPartition } from "./coordinator-host-rig.ts";
 
@@ -65,7 +66,7 @@ class Rig {
   readonly heard: string[] = [];
   maxBatchBytes = 1000;
 
-  constructor(partition = new RigPartition(), maxQueued = 3) {
+  constructor(partition = new RigPartition(), maxQueued = 3, compression: CodecName = "none") {
     this.partition = partition;
     this.host = new CoordinatorHost<Command, number, Reply>({
       partition,
@@ -84,6 +85,7 @@ class Rig {
       maxBatchBytes: () => this.maxBatchBytes,
       maxQueued,
       replyTimeoutMs: 5000,
+      compression,
     });
   }
 
@@ -191,6 +193,19 @@ describe("loading", () => {
     rig.ask("a", { add: 3 }).ask("b", { add: 4 });
     return rig.partition;
   }
+
+  test.each(["gzip", "snappy", "lz4", "zstd"] as const)(
+    "reads what was written with %s, and goes on in another codec",
+    async (codec) => {
+      const { partition } = new Rig(undefined, 3, codec).ask("a", { ones: 20 });
+      const plain = new Rig(partition);
+      plain.ask("b", { add: 2 });
+      await plain.settle();
+      expect(plain.heard).toEqual(["b 22"]);
+      expect(partition.batches.map((batch) => batch.readInt16BE(21))).toEqual([Codec[codec], 0]); // their attributes
+      expect(partition.batches[0]!.length).toBeLessThan(200);
+    },
+  );
 
   test("can be waited for, whether it is needed, under way or failed", async () => {
     const empty = new Rig();

@@ -16,6 +16,7 @@ import { type ErrorName, KafkaError } from "../protocol/errors.ts";
 import {
   BATCH_HEADER_BYTES,
   batchBytes,
+  type CodecName,
   isControl,
   isTransactional,
   nextOffset,
@@ -94,6 +95,8 @@ export interface HostOptions<Command, Rec, Reply> {
   readonly maxQueued: number;
   /** A reply that is not durable after this time becomes an error; what it told of may still happen. */
   readonly replyTimeoutMs: number;
+  /** How batches are written; what is in the log may be in any codec. Default: none. */
+  readonly compression?: CodecName;
   /** Gets replies that nobody asked for (ticket 0), when what the machine has seen is durable. Without it there are none. */
   unasked?(reply: Reply): void;
 }
@@ -287,8 +290,9 @@ export class CoordinatorHost<Command extends Ticketed, Rec, Reply extends Ticket
     try {
       const timestampMs = this.o.clock.nowMs();
       const producer = this.o.codec.producerOf?.(records[0]!) ?? null;
+      const { compression = "none" } = this.o;
       const encoded = records.map((record) => ({ ...this.o.codec.encode(record), timestampMs }));
-      const batch = buildBatch({ records: encoded, ...producer, isTransactional: producer !== null });
+      const batch = buildBatch({ records: encoded, ...producer, isTransactional: producer !== null, compression });
       if (batch.length > limit) throw new KafkaError("RECORD_LIST_TOO_LARGE", `${batch.length} bytes, ${limit} are allowed`);
       this.partition.append({ ...ownBatch(batch, timestampMs), ...producer, isTransactional: producer !== null });
       return null;

@@ -24,6 +24,7 @@ import type { TransactionMarker } from "../log/producer-state.ts";
 import type { MetadataImage, TopicImage } from "../metadata/image.ts";
 import { GROUP_METADATA_TOPIC } from "../metadata/topic-name.ts";
 import { KafkaError } from "../protocol/errors.ts";
+import { Codec, type CodecName } from "../record/batch.ts";
 import { type Answer, CoordinatorHost, type HostedPartition, type RecordCodec, type Unaddressed } from "./coordinator-host.ts";
 import { SeenTopics } from "./seen-topics.ts";
 
@@ -48,6 +49,9 @@ export type Ask<K extends Kind> = Omit<Extract<GroupCommand, { kind: K }>, "tick
 export type ReplyTo<K extends Kind> = Extract<GroupReply, { kind: K }>;
 
 type DeletedTopic = TopicsDeletedCommand["topics"][number];
+
+/** By Kafka's ids. */
+const CODEC_NAMES = Object.keys(Codec) as CodecName[];
 
 /** After what was committed for deleted topics could not be removed: later and later. */
 const REMOVE_AGAIN_MS = 10_000;
@@ -236,6 +240,7 @@ export class GroupCoordinator {
       },
       maxQueued: config.groupMaxQueuedCommands,
       replyTimeoutMs: config.offsetsCommitTimeoutMs,
+      compression: CODEC_NAMES[config.offsetsTopicCompressionCodec]!,
     });
   }
 }

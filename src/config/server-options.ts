@@ -418,6 +418,13 @@ export const serverOptions = {
     "Size of the segments of __consumer_offsets.",
     ["offsets.topic.segment.bytes"],
   ),
+  offsetsTopicCompressionCodec: option(
+    "group.offsets_compression_codec",
+    integer(0, 4),
+    0,
+    "How records of __consumer_offsets are written: 0 as they are, 1 gzip, 2 snappy, 3 lz4, 4 zstd.",
+    ["offsets.topic.compression.codec"],
+  ),
   offsetMetadataMaxBytes: option(
     "group.offset_metadata_max_bytes",
     bytes(0, INT_MAX),

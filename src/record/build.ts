@@ -3,6 +3,7 @@ import {
   BATCH_HEADER_BYTES,
   CONTROL_BIT,
   Codec,
+  type CodecName,
   NO_PARTITION_LEADER_EPOCH,
   NO_PRODUCER_EPOCH,
   NO_PRODUCER_ID,
@@ -11,7 +12,7 @@ import {
   TRANSACTIONAL_BIT,
   writeHeader,
 } from "./batch.ts";
-import { compress } from "./compression.ts";
+import { newCompressor } from "./recompress.ts";
 import { varintBytes, writeVarint } from "./varint.ts";
 
 export interface RecordInput {
@@ -32,12 +33,15 @@ export interface BatchInput {
   producerEpoch?: number;
   baseSequence?: number;
   /** Default "none". */
-  compression?: "none" | "gzip" | "zstd";
+  compression?: CodecName;
   isControl?: boolean;
   isTransactional?: boolean;
   /** Default -1: the log assigns it. */
   leaderEpoch?: number;
 }
+
+/** Kafka's default levels. */
+const USUAL_LEVEL: Readonly<Record<CodecName, number>> = { none: 0, gzip: -1, snappy: 0, lz4: 9, zstd: 3 };
 
 /**
  * A batch of type CreateTime whose records have consecutive offsets: a new buffer, the caller's. Uncompressed, it is byte for
@@ -59,14 +63,17 @@ export function buildBatch(input: BatchInput): Buffer {
     lengths[i] = length;
     bodyBytes += varintBytes(length) + length;
   }
-  let batch = Buffer.allocUnsafeSlow(BATCH_HEADER_BYTES + bodyBytes);
+  let batch: Buffer = Buffer.allocUnsafeSlow(BATCH_HEADER_BYTES + bodyBytes);
   let at = BATCH_HEADER_BYTES;
   for (let i = 0; i < records.length; i++) {
     at = writeVarint(batch, at, lengths[i]!);
     at = writeRecord(batch, at, records[i]!, headers[i]!, records[i]!.timestampMs - baseTimestamp, i);
   }
-  if (compression !== "none")
-    batch = Buffer.concat([batch.subarray(0, BATCH_HEADER_BYTES), compress(compression, batch.subarray(BATCH_HEADER_BYTES))]);
+  if (compression !== "none") {
+    const compressor = newCompressor({ codec: compression, level: USUAL_LEVEL[compression] }, Number.POSITIVE_INFINITY);
+    compressor.write(batch.subarray(BATCH_HEADER_BYTES));
+    batch = compressor.finish(BATCH_HEADER_BYTES)!; // without a bound there is an end
+  }
   writeHeader(batch, 0, {
     baseOffset: input.baseOffset ?? 0,
     batchBytes: batch.length,

@@ -1,8 +1,7 @@
 /**
- * Decompression of a batch's records within a hard bound on the output, and the compression that our own writers use.
+ * Decompression of a batch's records within a hard bound on the output.
  * gzip and zstd are the runtime's (`built-in.ts`); snappy and lz4 are ours (`snappy.ts`, `lz4.ts`).
  */
-import { gzipSync, zstdCompressSync } from "node:zlib";
 import { KafkaError } from "../protocol/errors.ts";
 import { Codec } from "./batch.ts";
 import { GzipPieces, ZstdPieces } from "./built-in.ts";
@@ -41,9 +40,4 @@ export function unpack(codec: number, bytes: Buffer, zstdWindowMaxBytes: number 
     default:
       throw new KafkaError("UNSUPPORTED_COMPRESSION_TYPE", `Unknown compression type id: ${codec}`);
   }
-}
-
-/** `bytes` compressed, a new buffer. */
-export function compress(codec: "gzip" | "zstd", bytes: Buffer): Buffer {
-  return codec === "gzip" ? gzipSync(bytes) : zstdCompressSync(bytes);
 }

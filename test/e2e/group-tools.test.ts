@@ -20,7 +20,7 @@ const members: Driver[] = [];
 
 beforeAll(async () => {
   jvm = new ToolsJvm();
-  target = await startTarget();
+  target = await startTarget({ settings: { "offsets.topic.compression.codec": "2" } });
   writer = franzGo.start(target.bootstrap);
   await writer.createTopic("orders", 3);
   await writer.createTopic("other", 1);
@@ -188,6 +188,16 @@ describe("all groups", () => {
       "readers Classic consumer",
     ]);
     expect(await kafkaGroups("--group-type", "share")).toEqual(["GROUP TYPE PROTOCOL"]);
+  });
+
+  test("stand in __consumer_offsets, compressed as it was asked", async () => {
+    const segments = [...new Bun.Glob("__consumer_offsets-*/*.log").scanSync(target.dataDir)]
+      .map((name) => join(target.dataDir, name))
+      .filter((path) => Bun.file(path).size > 0);
+    const dumped = await jvm.ok("kafka-dump-log.sh", ["--offsets-decoder", "--files", segments.join(",")]);
+    expect(dumped).toMatch(/compresscodec: snappy/);
+    expect(dumped).not.toMatch(/compresscodec: none/);
+    expect(dumped).toMatch(/offset_commit.*"group":"keepers","topic":"orders"/s);
   });
 
   test("one that is not there is said not to be", async () => {
