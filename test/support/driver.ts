@@ -77,8 +77,11 @@ export interface Driver {
   read(topic: string, from: Offsets, to: Offsets): Promise<ReadRecord[]>;
   /** The offset of each partition at the beginning, the end, or the first record of that time or later. */
   offsets(topic: string, partitions: number, at: "earliest" | "latest" | number): Promise<Offsets>;
-  /** Joins a group with this process's one member, which reads on from the committed offsets or else from the beginning. */
-  join(topic: string, group: string, protocol?: GroupProtocol): Promise<void>;
+  /**
+   * Joins a group with this process's one member, which reads on from the committed offsets or else from the beginning. By the
+   * classic protocol the client chooses the assignor; or it is the "roundrobin" that all clients have, so that they can be in one group.
+   */
+  join(topic: string, group: string, protocol?: GroupProtocol | "roundrobin"): Promise<void>;
   member(): Promise<MemberState>;
   /** Commits what the member has read of the partitions that it has. */
   commit(): Promise<void>;
@@ -236,8 +239,10 @@ export class ProcessDriver implements TransactionalDriver {
     return (await this.#call<{ offsets: Offsets }>("offsets", { topic, at })).offsets;
   }
 
-  join(topic: string, group: string, protocol: GroupProtocol = "classic"): Promise<void> {
-    return this.#call("join", { topic, group, protocol, sessionTimeoutMs: SESSION_TIMEOUT_MS });
+  join(topic: string, group: string, how: GroupProtocol | "roundrobin" = "classic"): Promise<void> {
+    const protocol = how === "roundrobin" ? "classic" : how;
+    const roundRobin = how === "roundrobin";
+    return this.#call("join", { topic, group, protocol, roundRobin, sessionTimeoutMs: SESSION_TIMEOUT_MS });
   }
 
   async member(): Promise<MemberState> {
@@ -354,4 +359,16 @@ export const platformatic: TransactionalClient = {
   commitsAnyOffsetInTransactions: false, // only that of a message that its consumer has read
   fencesOthers: false, // a new instance says that it is producer 0, epoch 0, which is fenced itself
   leavesOutAllAborted: false, // it remembers one of a producer
+};
+
+/** Only a member of a group, by the newest kafka-python. */
+export const kafkaPythonMember: Pick<Client, "name" | "start"> = {
+  name: "kafka-python",
+  start: (bootstrap) =>
+    new ProcessDriver("kafka-python", [
+      "/usr/bin/python3",
+      join(root, "test/support/python/kafka_python_member.py"),
+      bootstrap,
+      join(cache, "kafka-python"),
+    ]),
 };

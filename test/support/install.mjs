@@ -5,7 +5,7 @@
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { delimiter, join, resolve } from "node:path";
 
 const root = resolve(import.meta.dirname, "../..");
 const support = join(root, "test/support");
@@ -79,14 +79,17 @@ function debianPackages() {
   if (still.length > 0) throw new Error(`still missing after their installation: ${still.join(" ")}`);
 }
 
+/** Kafka's own, and what runs on it. */
 function kafkaJars() {
-  const pom = join(support, "kafka/pom.xml");
-  once("kafka-jars", [pom], () => {
-    const libs = join(cache, "kafka/libs");
-    rmSync(libs, { recursive: true, force: true });
-    const goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", `-DoutputDirectory=${libs}`];
-    run("mvn", ["-q", "-B", "-ntp", "-f", pom, ...goal]);
-  });
+  for (const name of ["kafka", "kafka-apps"]) {
+    const pom = join(support, name, "pom.xml");
+    once(`${name}-jars`, [pom], () => {
+      const libs = join(cache, name, "libs");
+      rmSync(libs, { recursive: true, force: true });
+      const goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", `-DoutputDirectory=${libs}`];
+      run("mvn", ["-q", "-B", "-ntp", "-f", pom, ...goal]);
+    });
+  }
 }
 
 /** Apart from the other jars: the tools start without them. */
@@ -106,10 +109,12 @@ function javaPrograms() {
   for (const [name, program] of [
     ["java-driver", "Driver"],
     ["java-tools", "Tools"],
+    ["java-streams", "StreamsApp"],
   ]) {
     const source = join(support, `java/${program}.java`);
-    once(name, [source, join(support, "kafka/pom.xml")], () => {
-      run("javac", ["-d", join(cache, "java"), "-cp", join(cache, "kafka/libs/*"), source]);
+    once(name, [source, join(support, "kafka/pom.xml"), join(support, "kafka-apps/pom.xml")], () => {
+      const jars = ["kafka", "kafka-apps"].map((each) => join(cache, each, "libs/*"));
+      run("javac", ["-d", join(cache, "java"), "-cp", jars.join(delimiter), source]);
     });
   }
 }
@@ -127,6 +132,16 @@ function javascriptClients() {
   const at = join(support, "js");
   once("js-clients", [join(at, "package.json"), join(at, "package-lock.json"), process.platform, process.arch], () => {
     run("npm", ["ci", "--no-fund", "--no-audit", "--loglevel=error"], { cwd: at });
+  });
+}
+
+function kafkaPython() {
+  const requirements = join(support, "python/requirements.txt");
+  once("kafka-python", [requirements], () => {
+    const target = join(cache, "kafka-python");
+    rmSync(target, { recursive: true, force: true });
+    const options = ["--quiet", "--disable-pip-version-check", "--root-user-action=ignore", "--no-deps"];
+    run("/usr/bin/python3", ["-m", "pip", "install", ...options, "--target", target, "-r", requirements]);
   });
 }
 
@@ -187,6 +202,7 @@ export function installTestNeeds() {
   javaPrograms();
   kafkaStreams();
   javascriptClients();
+  kafkaPython();
   goDriver();
   newLibrdkafka();
 }

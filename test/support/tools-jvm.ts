@@ -60,7 +60,8 @@ function mainClass(name: string): string {
   return found[1]!;
 }
 
-async function* lines(stream: ReadableStream<Uint8Array>): AsyncGenerator<string, void> {
+/** Line by line what a program prints. */
+export async function* lines(stream: ReadableStream<Uint8Array>): AsyncGenerator<string, void> {
   const decoder = new TextDecoder();
   let rest = "";
   for await (const chunk of stream) {

@@ -61,6 +61,7 @@ type command struct {
 	Values           [][2]any          `json:"values"`
 	Ends             string            `json:"ends"`
 	Count            int               `json:"count"`
+	RoundRobin       bool              `json:"roundRobin"`
 }
 
 type placed struct {
@@ -309,6 +310,9 @@ func join(q command) {
 	}
 	if q.Protocol == "consumer" {
 		options = append(options, kgo.ServerSideBalancer(), kgo.Balancers(kgo.StickyBalancer()))
+	}
+	if q.RoundRobin {
+		options = append(options, kgo.Balancers(kgo.RoundRobinBalancer()))
 	}
 	m.client = client(options...)
 	ctx, stop := context.WithCancel(context.Background())

@@ -261,12 +261,13 @@ public final class Driver {
     volatile boolean running = true;
 
     Member(JsonNode q) {
-      String group = q.get("group").asText();
+      List<Object> settings = new ArrayList<>(List.of("group.id", q.get("group").asText(), "auto.offset.reset", "earliest"));
       // By the consumer protocol the broker says the times.
-      consumer = q.get("protocol").asText().equals("consumer")
-          ? consumer("group.id", group, "auto.offset.reset", "earliest", "group.protocol", "consumer")
-          : consumer("group.id", group, "auto.offset.reset", "earliest", "session.timeout.ms",
-              q.get("sessionTimeoutMs").asInt(), "heartbeat.interval.ms", 500);
+      if (q.get("protocol").asText().equals("consumer")) settings.addAll(List.of("group.protocol", "consumer"));
+      else settings.addAll(List.of("session.timeout.ms", q.get("sessionTimeoutMs").asInt(), "heartbeat.interval.ms", 500));
+      if (q.path("roundRobin").asBoolean())
+        settings.addAll(List.of("partition.assignment.strategy", "org.apache.kafka.clients.consumer.RoundRobinAssignor"));
+      consumer = consumer(settings.toArray());
       consumer.subscribe(List.of(q.get("topic").asText()), this);
       thread.start();
     }

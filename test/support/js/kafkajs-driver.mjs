@@ -6,7 +6,7 @@ import kafkajs from "kafkajs";
 import snappy from "kafkajs-snappy";
 import { bytes, Stream, serve, sleep, text } from "./driver-loop.mjs";
 
-const { CompressionCodecs, CompressionTypes, Kafka, logLevel, Partitioners } = kafkajs;
+const { CompressionCodecs, CompressionTypes, Kafka, logLevel, PartitionAssigners, Partitioners } = kafkajs;
 CompressionCodecs[CompressionTypes.Snappy] = snappy;
 CompressionCodecs[CompressionTypes.LZ4] = () => ({
   compress: async (encoder) => lz4Compress(encoder.buffer),
@@ -169,13 +169,20 @@ async function offsets({ topic, at }) {
   return { offsets: Object.fromEntries(list.map((o) => [o.partition, Number(at === "earliest" ? o.low : o.offset)])) };
 }
 
-async function join({ topic, group, sessionTimeoutMs }) {
+/** kafkajs's own round robin under the name that all others use. */
+function roundRobinForAll(context) {
+  const { assign, protocol } = PartitionAssigners.roundRobin(context);
+  return { name: "roundrobin", version: 0, assign, protocol };
+}
+
+async function join({ topic, group, sessionTimeoutMs, roundRobin }) {
   const consumer = kafka.consumer({
     groupId: group,
     sessionTimeout: sessionTimeoutMs,
     rebalanceTimeout: 10_000,
     heartbeatInterval: 500,
     maxWaitTimeInMs: 100,
+    ...(roundRobin && { partitionAssigners: [roundRobinForAll] }),
   });
   member = { consumer, topic, partitions: [], records: [], next: new Map(), fault: "" };
   consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {

@@ -201,7 +201,8 @@ BY_CONSUMER = {"group.protocol": "consumer"}
 
 
 def by_classic(q):
-    return {"session.timeout.ms": q["sessionTimeoutMs"], "heartbeat.interval.ms": 500}
+    strategy = {"partition.assignment.strategy": "roundrobin"} if q.get("roundRobin") else {}
+    return {"session.timeout.ms": q["sessionTimeoutMs"], "heartbeat.interval.ms": 500, **strategy}
 
 
 class Member:
