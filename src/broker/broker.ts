@@ -170,6 +170,7 @@ export class Broker {
     await this.image.follow(this.store);
     await this.sweep();
     void this.groups.start();
+    this.cleaner.start();
     void this.transactions.start();
     this.logger.info("data directory open", {
       path: this.config.dataDir,

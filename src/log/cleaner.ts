@@ -63,6 +63,10 @@ export class LogCleaner {
 
   constructor(o: CleanerOptions) {
     this.o = o;
+  }
+
+  /** Begins to look for what is to be cleaned. */
+  start(): void {
     this.later();
   }
 

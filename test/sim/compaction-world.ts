@@ -156,6 +156,7 @@ export class CompactionWorld {
       runner: cleanerInProcess(disk, clock),
       settings: () => ({ isEnabled: true, limits: { ...LIMITS, ...this.o.limits }, backoffMs: 10 }),
     });
+    this.cleaner.start();
   }
 
   /** Appends a batch of random keys. */
