@@ -22,6 +22,7 @@ const GROUP_TITLES = {
   recovery: "Recovery",
   limit: "Against the limit: a C server, page cache",
   compression: "Topics with a compression of their own, page cache",
+  compaction: "Compaction of a topic with keys, a slow load beside it",
   tools: "Kafka's own perf tools",
   librdkafka: "librdkafka at its defaults",
   transactions: "Transactions of Java's client at its defaults, one producer",

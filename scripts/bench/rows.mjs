@@ -291,7 +291,7 @@ const MORE_COMPRESSIONS = [
 
 /** How fast a log is compacted, what that takes, and what clients notice of it: a slow, steady load goes on beside it. */
 const compactionRow = ({ keys, records, valueBytes }) => ({
-  id: `compaction-${keys}k`,
+  id: `compaction-${keys}`,
   title: `${records.toLocaleString("en")} records of ${valueBytes} B, ${keys.toLocaleString("en")} keys; 1,000 records/s go on beside it`,
   group: "compaction",
   peers: ["quarkmq-durable", "quarkmq-page-cache", "kafka"],
