@@ -195,9 +195,8 @@ describe("all groups", () => {
       .map((name) => join(target.dataDir, name))
       .filter((path) => Bun.file(path).size > 0);
     const dumped = await jvm.ok("kafka-dump-log.sh", ["--offsets-decoder", "--files", segments.join(",")]);
-    expect(dumped).toMatch(/compresscodec: snappy/);
-    expect(dumped).not.toMatch(/compresscodec: none/);
-    expect(dumped).toMatch(/offset_commit.*"group":"keepers","topic":"orders"/s);
+    expect([...new Set(dumped.match(/compresscodec: \w+/g))]).toEqual(["compresscodec: snappy"]);
+    expect(dumped.includes('key: {"type":"1","data":{"group":"keepers","topic":"orders","partition":0}}')).toBe(true);
   });
 
   test("one that is not there is said not to be", async () => {
