@@ -372,3 +372,14 @@ export const kafkaPythonMember: Pick<Client, "name" | "start"> = {
       join(cache, "kafka-python"),
     ]),
 };
+
+/** The newest kafka-python, and only its admin side: Debian's can do little there. */
+export const newKafkaPython: Client = {
+  name: "new-kafka-python",
+  start: (bootstrap) =>
+    new ProcessDriver("new-kafka-python", [
+      ...["env", `PYTHONPATH=${join(cache, "kafka-python")}`],
+      ...["/usr/bin/python3", join(root, "test/support/python/new_kafka_python_driver.py"), bootstrap],
+    ]),
+  ...everything,
+};

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -415,6 +416,57 @@ func (s *stream) finish(ctx context.Context) (any, error) {
 	return map[string]any{"sent": s.sent, "acked": s.acked, "failed": s.failed}, err
 }
 
+// administer gives a topic more partitions, and asks for all that kadm can about its first one. Errors of single partitions are told by name.
+func administer(ctx context.Context, q command) (any, error) {
+	if admin == nil {
+		admin = kadm.NewClient(client())
+	}
+	grown, err := admin.UpdatePartitions(ctx, int(q.Partitions), q.Topic)
+	if err == nil {
+		err = grown.Error()
+	}
+	if err != nil {
+		return nil, err
+	}
+	first := kadm.TopicsSet{}
+	first.Add(q.Topic, 0)
+	directories, err := admin.DescribeAllLogDirs(ctx, first)
+	if err != nil {
+		return nil, err
+	}
+	var bytes int64
+	for _, directory := range directories {
+		described, _ := directory.LookupPartition(q.Topic, 0)
+		bytes += described.Size
+	}
+	elected, err := admin.ElectLeaders(ctx, kadm.ElectPreferredReplica, first)
+	if err != nil {
+		return nil, err
+	}
+	var request kadm.AlterPartitionAssignmentsReq
+	request.CancelAssign(q.Topic, 0)
+	cancelled, err := admin.AlterPartitionAssignments(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	newest, err := admin.ListMaxTimestampOffsets(ctx, q.Topic)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{
+		"logDirBytes": bytes, "election": errorName(elected[q.Topic][0].Err), "cancelled": errorName(cancelled[q.Topic][0].Err),
+		"maxTimestampOffset": newest[q.Topic][0].Offset,
+	}, nil
+}
+
+func errorName(err error) string {
+	var known *kerr.Error
+	if errors.As(err, &known) {
+		return known.Message
+	}
+	return fmt.Sprint(err)
+}
+
 func execute(q command) (any, error) {
 	if q.TimeoutMs == 0 {
 		q.TimeoutMs = 30_000
@@ -422,6 +474,8 @@ func execute(q command) (any, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(q.TimeoutMs)*time.Millisecond)
 	defer cancel()
 	switch q.Op {
+	case "administer":
+		return administer(ctx, q)
 	case "createTopic":
 		configs := map[string]*string{}
 		for k, v := range q.Configs {

@@ -217,7 +217,19 @@ async function streamStart({ topic, partitions }) {
   stream = new Stream(partitions, async (messages) => baseOffsets(await producer.send({ topic, messages, acks: -1 })));
 }
 
+/** Gives a topic more partitions, and asks for all that the client can about its first one. */
+async function administer({ topic, partitions }) {
+  const admin = await theAdmin();
+  await admin.createPartitions({ topicPartitions: [{ topic, count: partitions }] });
+  const cancelled = await admin
+    .alterPartitionReassignments({ topics: [{ topic, partitionAssignment: [{ partition: 0, replicas: [1] }] }] })
+    .then(() => "NONE");
+  const { topics } = await admin.listPartitionReassignments({ topics: [{ topic, partitions: [0] }] });
+  return { reassigned: cancelled, reassignments: topics.length };
+}
+
 serve({
+  administer,
   createTopic: async ({ topic, partitions, configs }) => {
     const configEntries = Object.entries(configs ?? {}).map(([name, value]) => ({ name, value }));
     await (await theAdmin()).createTopics({ topics: [{ topic, numPartitions: partitions, configEntries }] });

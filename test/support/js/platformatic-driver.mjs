@@ -162,7 +162,21 @@ async function streamStart({ topic, partitions }) {
   );
 }
 
+/** Gives a topic more partitions, and asks for all that the client can about its first one. */
+async function administer({ topic, partitions }) {
+  const admin = theAdmin();
+  await admin.createPartitions({ topics: [{ name: topic, count: partitions, assignments: null }] });
+  const directories = await admin.describeLogDirs({ topics: [{ name: topic, partitions: [0] }] });
+  const described = directories.flatMap(({ results }) => results).flatMap(({ topics }) => topics);
+  const offsets = await admin.listOffsets({ topics: [{ name: topic, partitions: [{ partitionIndex: 0, timestamp: -3n }] }] });
+  return {
+    logDirBytes: Number(described.flatMap(({ partitions }) => partitions)[0].partitionSize),
+    maxTimestampOffset: Number(offsets[0].partitions[0].offset),
+  };
+}
+
 serve({
+  administer,
   createTopic: async ({ topic, partitions, configs }) => {
     const entries = Object.entries(configs ?? {}).map(([name, value]) => ({ name, value }));
     await theAdmin().createTopics({ topics: [topic], partitions, replicas: 1, configs: entries });

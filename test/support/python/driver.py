@@ -10,7 +10,7 @@ import threading
 import time
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
+from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic
 
 BASE = {
     "bootstrap.servers": sys.argv[1],
@@ -60,6 +60,13 @@ def set_topic_config(q):
     resource = ConfigResource(ConfigResource.Type.TOPIC, q["topic"], set_config={q["name"]: q["value"]})
     admin = AdminClient(BASE)
     admin.alter_configs([resource])[resource].result(timeout=20)
+
+
+def administer(q):
+    """All that this version of it can: more partitions."""
+    admin = AdminClient(BASE)
+    admin.create_partitions([NewPartitions(q["topic"], q["partitions"])])[q["topic"]].result(timeout=20)
+    return {}
 
 
 def producer(codec):
@@ -332,6 +339,8 @@ class Driver:
             return topic_config(q)
         if op == "setTopicConfig":
             return set_topic_config(q)
+        if op == "administer":
+            return administer(q)
         if op == "produce":
             return produce(q)
         if op == "read":
