@@ -37,7 +37,7 @@ export type { FoundPartition } from "./partition-directories.ts";
 
 /** Kafka's producer.id.expiration.check.interval.ms. */
 const PRODUCER_CHECK_INTERVAL_MS = 10 * 60 * 1000;
-const CLOSED_TOGETHER = 128;
+const CLOSED_TOGETHER = 2048;
 
 export interface LogDirectoryConfig {
   /** When an append counts, for logs that do not say otherwise. */

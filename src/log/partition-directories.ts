@@ -86,9 +86,8 @@ export class PartitionDirectories {
   claim(name: string, topicId: string): void {
     const { disk, logger } = this.context;
     const directory = this.pathOf(name);
-    if (disk.list(directory) === null) return;
     const found = this.topicIdIn(name);
-    if (found === topicId) return;
+    if (found === topicId || disk.list(directory) === null) return;
     if (found !== null) {
       logger.warn("a directory of a former topic is in the way: removing it", { directory, topicId: found });
       this.removeWhenDurable(this.renameToDeleted(name));
