@@ -427,7 +427,7 @@ export function allRows(isQuick) {
     ...[0, 1000, 9900].map((n) => curveRow("idle", n)),
     ...[1, 10, 100, 1000].map((n) => curveRow("active", n)),
     compactionRow({ keys: 50_000, records: 500_000, valueBytes: 900 }),
-    ...ifFull(compactionRow({ keys: 2_000_000, records: 4_000_000, valueBytes: 50 })),
+    ...ifFull(compactionRow({ keys: 500_000, records: 1_000_000, valueBytes: 50 })),
     groupsRow({ groups: 1, members: 1000 }),
     groupsRow({ groups: 5000, members: 1, connections: 250 }),
     startRow,
