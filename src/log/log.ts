@@ -245,15 +245,15 @@ export class Log implements SyncedLog {
     return durableAt.offset === limitOffset && durableAt.position <= segment.size ? durableAt.position : -1;
   }
 
-  /** Writes what a clean start wants to find: indexes, producers. A last round syncs it. False if the indexes could not be written: the next start must not trust them. */
+  /** Writes what a clean start wants to find: indexes, producers. A last round syncs it. False if something could not be written: the next start must not trust what is there. */
   prepareClose(): boolean {
     const { active } = this;
     if (this.offline !== null || active === undefined) return true;
     if (this.snapshotOffset === this.logEndOffset && active.indexesAreWritten && !this.sync.hasWork) return true;
     const finished = this.attempt("the indexes", () => this.finishActive());
-    if (this.snapshotOffset !== this.logEndOffset) this.attempt("a producer snapshot", () => this.takeSnapshot());
+    const snapped = this.attempt("a producer snapshot", () => this.takeSnapshot());
     this.sync.syncEverything();
-    return finished;
+    return finished && snapped;
   }
 
   /** Closes all files. Appends and reads fail from now on. */
