@@ -93,6 +93,12 @@ export function readWholeFile(disk: Disk, path: string): Uint8Array | null {
   }
 }
 
+/** The names of the files in a directory, in order, or null when there is no such directory. */
+export function fileNames(disk: Disk, directory: string): string[] | null {
+  const entries = disk.list(directory);
+  return entries === null ? null : entries.filter(({ isDirectory }) => !isDirectory).map(({ name }) => name);
+}
+
 /** Replaces a small file so that a crash at any moment leaves the old or the new content: write beside, sync, rename, sync the directory. */
 export async function replaceFile(disk: Disk, path: string, bytes: Uint8Array): Promise<void> {
   const beside = `${path}.tmp`;

@@ -1,5 +1,5 @@
 /** Opening one partition's log: whose directory it is, recovery, producers, leader epochs. */
-import { DiskError, readWholeFile } from "../io/disk.ts";
+import { DiskError, fileNames, readWholeFile } from "../io/disk.ts";
 import { baseOffset, partitionLeaderEpoch } from "../record/batch.ts";
 import { scanBatches } from "./batch-scan.ts";
 import { type CompactionMark, NEVER_COMPACTED, readCompactionMark } from "./compaction-mark.ts";
@@ -45,8 +45,9 @@ export async function openLog(context: OpenContext, o: OpenLogOptions): Promise<
   const producers = new ProducerState(o.config);
   try {
     context.claim();
-    if (shared.disk.list(directory) === null) return emptyLog(context, o, recoveryPoint, epochs, producers);
-    return await recoverLog(context, o, recoveryPoint, epochs, producers);
+    const names = fileNames(shared.disk, directory);
+    if (names === null) return emptyLog(context, o, recoveryPoint, epochs, producers);
+    return await recoverLog(context, o, recoveryPoint, epochs, producers, names);
   } catch (error) {
     if (shared.rounds.failed || !(error instanceof CorruptLog || error instanceof DiskError)) throw error;
     shared.logger.error("a partition is offline", { log: `${o.topic}-${o.partition}`, reason: error.message });
@@ -102,13 +103,14 @@ async function recoverLog(
   point: RecoveryPoint | null,
   epochs: LeaderEpochs,
   producers: ProducerState,
+  found: readonly string[],
 ): Promise<Log> {
   const { shared, directory } = context;
-  await completeSwaps(shared.disk, directory);
+  const names = await completeSwaps(shared.disk, directory, found);
   const epochsWereRead = readEpochs(context, epochs);
   const foreignEnd = readForeignEnd(shared.disk, directory);
   const mark = readCompactionMark(shared.disk, directory);
-  const recovery = recoveryContext(context, o, point, epochs, { mark, foreignEnd });
+  const recovery = recoveryContext(context, o, point, epochs, { mark, foreignEnd, names });
   const recovered = dropBelowStart(recovery, await recoverSegments(recovery));
   recovered.segments.forEach((segment, i) => {
     segment.nextOffset = recovered.segments[i + 1]?.baseOffset ?? recovered.logEndOffset;
@@ -117,7 +119,10 @@ async function recoverLog(
   const firstOffset = recovered.segments[0]?.baseOffset ?? recovered.logEndOffset;
   const logStartOffset = Math.max(firstOffset, recovery.logStartOffset);
   epochs.truncateFromStart(logStartOffset);
-  const transactionsFrom = loadTransactions(context, recovered);
+  // Listing a directory is most of a start with many partitions: once is enough where nothing had to be mended.
+  const isAsFound = !recovered.wasValidated && recovered.changed.length === 0;
+  const left = isAsFound ? names : (fileNames(shared.disk, directory) ?? []);
+  const transactionsFrom = loadTransactions(context, recovered, left);
   const restored = await recoverProducers(
     {
       disk: shared.disk,
@@ -127,6 +132,7 @@ async function recoverLog(
       segments: recovered.segments,
       firstOffset,
       logEndOffset: recovered.logEndOffset,
+      names: left,
       // At the recovery point itself a snapshot may be newer than the round.
       trustedOffset: Math.max((point?.offset ?? 0) - 1, foreignEnd),
       transactionsFrom,
@@ -176,16 +182,17 @@ function recoveryContext(
   o: OpenLogOptions,
   point: RecoveryPoint | null,
   epochs: LeaderEpochs,
-  compacted: { mark: CompactionMark | null; foreignEnd: number },
+  files: { mark: CompactionMark | null; foreignEnd: number; names: readonly string[] },
 ): RecoveryContext {
   const { shared, directory } = context;
-  const { mark, foreignEnd } = compacted;
+  const { mark, foreignEnd, names } = files;
   if (mark === null) shared.logger.warn("the notes about a log's compaction are damaged: it is compacted anew", { directory });
   return {
     disk: shared.disk,
     clock: shared.clock,
     logger: shared.logger,
     directory,
+    names,
     indexIntervalBytes: o.config.indexIntervalBytes,
     recoveryPoint: point,
     wasCleanShutdown: context.wasCleanShutdown,
@@ -243,12 +250,12 @@ async function rebuildEpochs(segments: readonly Segment[], epochs: LeaderEpochs)
  * Takes over the indexes of aborted transactions as far as they are believed. Returns from where on the log has to tell; Infinity if
  * nowhere.
  */
-function loadTransactions(context: OpenContext, recovered: RecoveredSegments): number {
+function loadTransactions(context: OpenContext, recovered: RecoveredSegments, names: readonly string[]): number {
   const { disk } = context.shared;
   const { segments, wasValidated, believedEnd } = recovered;
   let from = wasValidated ? believedEnd : Number.POSITIVE_INFINITY;
   const byBase = new Map(segments.map((segment) => [segment.baseOffset, segment]));
-  for (const { name } of disk.list(context.directory) ?? []) {
+  for (const name of names) {
     const segment = byBase.get(offsetOfFileName(name, TRANSACTION_INDEX_SUFFIX) ?? -1);
     const bytes = segment === undefined ? null : readWholeFile(disk, `${context.directory}/${name}`);
     if (segment === undefined || bytes === null) continue;

@@ -9,7 +9,7 @@
  *
  * Source: LocalLog.replaceSegments, LogLoader.load (which sync once, at the end).
  */
-import type { Disk } from "../io/disk.ts";
+import { type Disk, fileNames } from "../io/disk.ts";
 import { lastOffset } from "../record/batch.ts";
 import { scanBatches } from "./batch-scan.ts";
 import type { CleanedGroup } from "./clean-job.ts";
@@ -123,9 +123,8 @@ async function directorySynced(log: Log): Promise<void> {
   await log.shared.rounds.idle();
 }
 
-/** At a start: completes the swaps that were under way. Rejects with CorruptLog if one of them cannot be read, with DiskError. */
-export async function completeSwaps(disk: Disk, directory: string): Promise<void> {
-  const names = (disk.list(directory) ?? []).filter((entry) => !entry.isDirectory).map((entry) => entry.name);
+/** At a start: completes the swaps that were under way; `names` are the directory's files. Resolves to what they are afterwards. Rejects with CorruptLog if one of them cannot be read, with DiskError. */
+export async function completeSwaps(disk: Disk, directory: string, names: readonly string[]): Promise<readonly string[]> {
   const bases: number[] = [];
   for (const name of names) {
     if (!name.endsWith(SWAP_SUFFIX)) continue;
@@ -134,6 +133,7 @@ export async function completeSwaps(disk: Disk, directory: string): Promise<void
     else if (!names.includes(name.replace(/\.[a-z]+\.swap$/, `${LOG_SUFFIX}${SWAP_SUFFIX}`))) disk.remove(`${directory}/${name}`);
   }
   for (const base of bases) await completeSwap(disk, directory, base, names);
+  return bases.length === 0 ? names : (fileNames(disk, directory) ?? []);
 }
 
 async function completeSwap(disk: Disk, directory: string, base: number, names: readonly string[]): Promise<void> {

@@ -1,6 +1,6 @@
 /** Producer state on its way to the disk and back: snapshots by offset, and replaying the log behind the newest one. */
 import type { Logger } from "../base/logger.ts";
-import { type Disk, readWholeFile } from "../io/disk.ts";
+import { type Disk, fileNames, readWholeFile } from "../io/disk.ts";
 import {
   baseOffset,
   baseSequence,
@@ -27,10 +27,14 @@ import type { AbortedTransaction } from "./transaction-index.ts";
 /** Control records are some tens of bytes. */
 const CONTROL_BATCH_MAX_BYTES = 64 * 1024;
 
-/** The offsets that the directory has snapshots for, ascending. */
-export function snapshotOffsets(disk: Disk, directory: string): number[] {
+/** The offsets that the directory has snapshots for, ascending. `names`: its files, if they were listed before. */
+export function snapshotOffsets(
+  disk: Disk,
+  directory: string,
+  names: readonly string[] | null = fileNames(disk, directory),
+): number[] {
   const offsets = new Set<number>();
-  for (const { name } of disk.list(directory) ?? []) {
+  for (const name of names ?? []) {
     const offset = offsetOfFileName(name, SNAPSHOT_SUFFIX) ?? offsetOfFileName(name, WINDOWS_SUFFIX);
     if (offset !== null) offsets.add(offset);
   }
@@ -93,6 +97,8 @@ export interface ProducerRecovery {
   /** Where the segments begin. Batches below the log's start count while they are there. */
   readonly firstOffset: number;
   readonly logEndOffset: number;
+  /** The directory's files; those that are gone meanwhile count as broken. Listed anew if not given. */
+  readonly names?: readonly string[];
   /**
    * Up to here a `.snapshot` serves without our own file beside it (another broker wrote it, or ours was damaged). Above, a crash may have
    * taken ours alone, and the log still knows more than the last batch of each producer.
@@ -115,7 +121,7 @@ export async function recoverProducers(
   let snapshotOffset = -1;
   let from = o.firstOffset;
   state.clear();
-  const offsets = snapshotOffsets(o.disk, o.directory);
+  const offsets = snapshotOffsets(o.disk, o.directory, o.names);
   for (let i = offsets.length - 1; i >= 0; i--) {
     const offset = offsets[i]!;
     // An older one that the newest made needless may have lost our file on its way out.

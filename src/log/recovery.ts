@@ -26,6 +26,8 @@ export interface RecoveryContext {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly directory: string;
+  /** Its files, as they were found. */
+  readonly names: readonly string[];
   readonly indexIntervalBytes: number;
   /** Null: nothing is believed. */
   readonly recoveryPoint: RecoveryPoint | null;
@@ -92,8 +94,7 @@ export async function recoverSegments(context: RecoveryContext): Promise<Recover
 
 /** The log files of the directory by base offset; index files without one are removed, and segments below the log's start. */
 function findSegments(context: RecoveryContext): Segment[] {
-  const { disk, directory, logStartOffset } = context;
-  const names = (disk.list(directory) ?? []).filter((entry) => !entry.isDirectory).map((entry) => entry.name);
+  const { disk, directory, names, logStartOffset } = context;
   const bases = new Set<number>();
   for (const name of names) {
     const base = offsetOfFileName(name, LOG_SUFFIX);
