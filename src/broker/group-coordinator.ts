@@ -1,5 +1,7 @@
 /** Consumer groups as handlers see them: which partition of __consumer_offsets a group belongs to, and that partition's machine. */
+
 import type { Logger } from "../base/logger.ts";
+import { MemoryBound } from "../base/memory-bound.ts";
 import { effectiveGroupConfig } from "../config/group-configs.ts";
 import type { ServerConfig } from "../config/server-options.ts";
 import type {
@@ -13,7 +15,6 @@ import type {
 import { rangeAssignor } from "../group/consumer/range-assignor.ts";
 import { uniformAssignor } from "../group/consumer/uniform-assignor.ts";
 import type { GroupRecord } from "../group/durable.ts";
-import { GroupMemory } from "../group/memory.ts";
 import { decodeGroupRecord, encodeGroupRecord, producerOfGroupRecord } from "../group/records.ts";
 import { GroupShard } from "../group/shard.ts";
 import type { ConsumerGroupConfig, ConsumerGroupTimes, GroupConfig } from "../group/turn.ts";
@@ -67,7 +68,7 @@ const codec: RecordCodec<GroupRecord> = {
 export class GroupCoordinator {
   private readonly broker: GroupSurroundings;
   private readonly hosts = new Map<number, Host>();
-  private readonly memory: GroupMemory;
+  private readonly memory: MemoryBound;
   private readonly seenTopics: SeenTopics;
   private closed = false;
   /** `begin` resolves it. */
@@ -78,7 +79,7 @@ export class GroupCoordinator {
 
   constructor(broker: GroupSurroundings) {
     this.broker = broker;
-    this.memory = new GroupMemory(broker.config.groupMaxMemoryBytes);
+    this.memory = new MemoryBound(broker.config.groupMaxMemoryBytes);
     this.seenTopics = new SeenTopics(broker.image);
     this.begun = new Promise((resolve) => {
       this.begin = resolve;

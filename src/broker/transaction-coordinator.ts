@@ -2,7 +2,9 @@
  * Transactions as handlers see them: which partition of __transaction_state an id belongs to, that partition's machine, and what the
  * machine wants done: markers in the partitions of a transaction that has ended, fresh producer ids. Source: TransactionCoordinator.
  */
+
 import type { Logger } from "../base/logger.ts";
+import { MemoryBound } from "../base/memory-bound.ts";
 import type { ServerConfig } from "../config/server-options.ts";
 import type { Clock } from "../io/clock.ts";
 import type { Deadlines } from "../io/deadlines.ts";
@@ -12,7 +14,6 @@ import { TRANSACTION_STATE_TOPIC } from "../metadata/topic-name.ts";
 import { type ErrorName, errorName, KafkaError } from "../protocol/errors.ts";
 import type { ListCommand, ListReply, MarkersReply, TransactionCommand, TransactionReply } from "../txn/commands.ts";
 import type { PartitionsByTopic, TransactionRecord } from "../txn/durable.ts";
-import { TransactionMemory } from "../txn/memory.ts";
 import { decodeTransactionRecord, encodeTransactionRecord } from "../txn/records.ts";
 import { TransactionShard } from "../txn/shard.ts";
 import { type Answer, CoordinatorHost, type HostedPartition, type Unaddressed } from "./coordinator-host.ts";
@@ -64,12 +65,12 @@ const codec = { encode: encodeTransactionRecord, decode: decodeTransactionRecord
 export class TransactionCoordinator {
   private readonly broker: TransactionSurroundings;
   private readonly hosts = new Map<number, Host>();
-  private readonly memory: TransactionMemory;
+  private readonly memory: MemoryBound;
   private closed = false;
 
   constructor(broker: TransactionSurroundings) {
     this.broker = broker;
-    this.memory = new TransactionMemory(broker.config.transactionMaxMemoryBytes);
+    this.memory = new MemoryBound(broker.config.transactionMaxMemoryBytes);
   }
 
   /** To be called once, when all partitions are there: transactions that were about to end go on with that, others run out of time. */

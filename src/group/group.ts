@@ -2,12 +2,14 @@
  * One classic group: its members, what they all support, and where its rebalance stands. It keeps its own counts true and decides
  * nothing; rebalance.ts and the files of the requests do. Source: ClassicGroup.
  */
+
 import { assert } from "../base/assert.ts";
+import type { MemoryBound } from "../base/memory-bound.ts";
 import { Alarm } from "./alarms.ts";
 import type { Protocol, Ticket } from "./commands.ts";
 import type { GroupSnapshot, MemberSnapshot } from "./durable.ts";
 import { type Due, Member, type MemberFacts, protocolBytes, sameBytes } from "./member.ts";
-import { GROUP_BYTES, type GroupMemory, MEMBER_BYTES, PENDING_BYTES, textBytes } from "./memory.ts";
+import { GROUP_BYTES, MEMBER_BYTES, PENDING_BYTES, textBytes } from "./memory.ts";
 
 /**
  * Kafka's names. Empty: no members. PreparingRebalance: joins are collected and parked. CompletingRebalance: all know the
@@ -53,10 +55,10 @@ export class Group {
   private readonly memberIdByInstance = new Map<string, string>();
   private readonly supporters = new Map<string, number>();
   private parkedJoins = 0;
-  private readonly memory: GroupMemory;
+  private readonly memory: MemoryBound;
   private heldBytes = 0;
 
-  constructor(id: string, memory: GroupMemory) {
+  constructor(id: string, memory: MemoryBound) {
     this.id = id;
     this.memory = memory;
     this.hold(GROUP_BYTES + textBytes(id));

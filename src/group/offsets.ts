@@ -1,4 +1,5 @@
 /** The offsets that groups have committed, and the requests that write and read them. Source: OffsetMetadataManager. */
+import type { MemoryBound } from "../base/memory-bound.ts";
 import { ErrorCode } from "../protocol/errors.ts";
 import type { AnyGroup } from "./any-group.ts";
 import type { CommitCommand, CommitItem, FetchCommand, FetchedPartition, FetchReply } from "./commands.ts";
@@ -6,7 +7,7 @@ import type { ConsumerGroup } from "./consumer/consumer-group.ts";
 import { commitError as consumerCommitError, fetchError as consumerFetchError } from "./consumer/consumer-offsets.ts";
 import type { CommittedOffset } from "./durable.ts";
 import type { Group } from "./group.ts";
-import { GROUP_BYTES, type GroupMemory, OFFSET_BYTES, textBytes } from "./memory.ts";
+import { GROUP_BYTES, OFFSET_BYTES, textBytes } from "./memory.ts";
 import { PendingOffsets } from "./pending-offsets.ts";
 import { memberError, startSession } from "./rebalance.ts";
 import type { Turn } from "./turn.ts";
@@ -21,10 +22,10 @@ export class Offsets {
   private readonly byGroup = new Map<string, Map<string, TopicOffsets>>();
   /** Of transactions that have not ended. */
   readonly pending: PendingOffsets;
-  private readonly memory: GroupMemory;
+  private readonly memory: MemoryBound;
   private heldBytes = 0;
 
-  constructor(memory: GroupMemory) {
+  constructor(memory: MemoryBound) {
     this.memory = memory;
     this.pending = new PendingOffsets(memory);
   }

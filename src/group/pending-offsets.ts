@@ -2,8 +2,9 @@
  * Offsets that were committed within transactions which have not ended: nobody sees them until the transaction is committed, and never
  * if it is aborted. Source: OffsetMetadataManager's pendingTransactionalOffsets and OpenTransactions.
  */
+import type { MemoryBound } from "../base/memory-bound.ts";
 import type { CommittedOffset } from "./durable.ts";
-import { type GroupMemory, OFFSET_BYTES, textBytes } from "./memory.ts";
+import { OFFSET_BYTES, textBytes } from "./memory.ts";
 
 export interface PendingOffset {
   readonly groupId: string;
@@ -20,11 +21,11 @@ export class PendingOffsets {
   private readonly byProducer = new Map<number, Map<string, PendingOffset>>();
   /** How many producers have something pending, by group and place. */
   private readonly byGroup = new Map<string, Map<string, number>>();
-  private readonly memory: GroupMemory;
+  private readonly memory: MemoryBound;
   private heldBytes = 0;
   private orders = 0;
 
-  constructor(memory: GroupMemory) {
+  constructor(memory: MemoryBound) {
     this.memory = memory;
   }
 

@@ -2,8 +2,10 @@
  * For tests: plays clients against a shard and writes down, as lines of text, what is logged and what each client hears.
  * Clients remember the member id and the generation that they were told, as real ones do; a test can say otherwise.
  */
+
 import { silentLogger } from "../base/logger.ts";
 import type { Effects } from "../base/machine.ts";
+import { MemoryBound } from "../base/memory-bound.ts";
 import { errorName } from "../protocol/errors.ts";
 import type {
   CommitItem,
@@ -24,7 +26,6 @@ import { rangeAssignor } from "./consumer/range-assignor.ts";
 import { TopicsRig } from "./consumer/topics-rig.ts";
 import { uniformAssignor } from "./consumer/uniform-assignor.ts";
 import type { GroupRecord } from "./durable.ts";
-import { GroupMemory } from "./memory.ts";
 import { ANY_TOPIC_ID } from "./offsets.ts";
 import { GroupShard } from "./shard.ts";
 import type { GroupConfig } from "./turn.ts";
@@ -68,7 +69,7 @@ type BeatOptions = Partial<Omit<ConsumerHeartbeatCommand, "topicNames" | "owned"
 
 export class Scenario {
   readonly shard: GroupShard;
-  readonly memory = new GroupMemory(1_000_000);
+  readonly memory = new MemoryBound(1_000_000);
   /** All that was appended so far. */
   readonly log: GroupRecord[] = [];
   /** When set, appends fail and the callers hear "append failed". */

@@ -3,9 +3,11 @@
  * out. What is in the log survives; who waits, who is alive and half-done rebalances do not, and clients build them anew.
  * The host (broker/coordinator-host.ts) owns the log, the clocks and the callers. Source: GroupCoordinatorShard.
  */
+
 import { assert } from "../base/assert.ts";
 import type { Logger } from "../base/logger.ts";
 import type { Effects, Machine } from "../base/machine.ts";
+import type { MemoryBound } from "../base/memory-bound.ts";
 import { ErrorCode } from "../protocol/errors.ts";
 import { Alarms } from "./alarms.ts";
 import type { AnyGroup } from "./any-group.ts";
@@ -25,7 +27,7 @@ import { Group } from "./group.ts";
 import { join, refuseInvalidJoin } from "./join.ts";
 import { heartbeat, leave } from "./leave.ts";
 import type { Due } from "./member.ts";
-import { GROUP_BYTES, type GroupMemory } from "./memory.ts";
+import { GROUP_BYTES } from "./memory.ts";
 import { commit, fetchOffsets, Offsets } from "./offsets.ts";
 import { OffsetExpiry } from "./offsets-expiry.ts";
 import { joinTimeIsUp, pendingTimeIsUp, prepareRebalance, sessionIsOver, startSession, syncTimeIsUp } from "./rebalance.ts";
@@ -44,7 +46,7 @@ export class GroupShard implements Machine<GroupCommand, GroupRecord, GroupReply
   private readonly shop: Shop;
   private readonly expiry = new OffsetExpiry();
 
-  constructor(config: GroupConfig, memory: GroupMemory, logger: Logger, topics: TopicsView) {
+  constructor(config: GroupConfig, memory: MemoryBound, logger: Logger, topics: TopicsView) {
     this.shop = { config, memory, logger, alarms: new Alarms<Due>() };
     this.consumers = new ConsumerGroups(topics, memory, this.shop.alarms);
     this.offsets = new Offsets(memory);

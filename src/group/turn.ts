@@ -1,12 +1,13 @@
 /** One step of a shard at work: what it may use, and the records and replies that it gathers. */
+
 import type { Logger } from "../base/logger.ts";
 import type { Effects } from "../base/machine.ts";
+import type { MemoryBound } from "../base/memory-bound.ts";
 import type { Alarm, Alarms } from "./alarms.ts";
 import type { GroupReply, Ticket } from "./commands.ts";
 import type { Assignor } from "./consumer/assignor.ts";
 import type { GroupRecord } from "./durable.ts";
 import type { Due } from "./member.ts";
-import type { GroupMemory } from "./memory.ts";
 
 /** The broker's settings for groups, and the bounds of what clients can make a shard hold. Kafka's names where it has them. */
 export interface GroupConfig {
@@ -50,14 +51,14 @@ export interface ConsumerGroupTimes {
 /** What the turns of one shard share. */
 export interface Shop {
   readonly config: GroupConfig;
-  readonly memory: GroupMemory;
+  readonly memory: MemoryBound;
   readonly logger: Logger;
   readonly alarms: Alarms<Due>;
 }
 
 export class Turn implements Effects<GroupRecord, GroupReply> {
   readonly config: GroupConfig;
-  readonly memory: GroupMemory;
+  readonly memory: MemoryBound;
   readonly logger: Logger;
   readonly alarms: Alarms<Due>;
   /** In the clock of deadlines. */

@@ -1,12 +1,13 @@
 /** InitProducerId with a transactional id: a producer begins, fences those before it, or goes on with a new epoch (KIP-360). Source: TransactionCoordinator.handleInitProducerId. */
+import type { MemoryBound } from "../base/memory-bound.ts";
 import { ErrorCode, type ErrorName } from "../protocol/errors.ts";
 import type { InitCommand } from "./commands.ts";
 import { NO_PARTITIONS, type TransactionValue } from "./durable.ts";
 import { fence, isEnding, isExhausted } from "./end.ts";
-import { type TransactionMemory, transactionBytes } from "./memory.ts";
+import { transactionBytes } from "./memory.ts";
 import type { Turn } from "./turn.ts";
 
-export function init(turn: Turn, command: InitCommand, memory: TransactionMemory): void {
+export function init(turn: Turn, command: InitCommand, memory: MemoryBound): void {
   const known = turn.get(command.transactionalId);
   if (known === undefined) return begin(turn, command, memory);
   if (isEnding(known)) return turn.refuseInit(command, "CONCURRENT_TRANSACTIONS");
@@ -18,7 +19,7 @@ export function init(turn: Turn, command: InitCommand, memory: TransactionMemory
   else turn.replies.push({ kind: "need-id", ticket: command.ticket });
 }
 
-function begin(turn: Turn, command: InitCommand, memory: TransactionMemory): void {
+function begin(turn: Turn, command: InitCommand, memory: MemoryBound): void {
   const { ticket, freshProducerId: producerId, timeoutMs } = command;
   if (producerId === null) return void turn.replies.push({ kind: "need-id", ticket });
   const created: TransactionValue = {

@@ -1,13 +1,14 @@
 /** Which partitions a transaction writes to. Source: TransactionCoordinator.handleAddPartitionsToTransaction, handleVerifyPartitionsInTransaction. */
+import type { MemoryBound } from "../base/memory-bound.ts";
 import { ErrorCode, type ErrorName } from "../protocol/errors.ts";
 import type { AddCommand, VerifyCommand } from "./commands.ts";
 import { NO_PARTITIONS, type PartitionsByTopic, type TransactionValue } from "./durable.ts";
 import { isEnding } from "./end.ts";
-import { type TransactionMemory, transactionBytes } from "./memory.ts";
+import { transactionBytes } from "./memory.ts";
 import type { Turn } from "./turn.ts";
 
 /** False if it has to wait for the transaction before: nothing was done. */
-export function add(turn: Turn, command: AddCommand, memory: TransactionMemory): boolean {
+export function add(turn: Turn, command: AddCommand, memory: MemoryBound): boolean {
   const { ticket, transactionalId, partitions, clientVersion } = command;
   const known = turn.get(transactionalId);
   // The producer may go on with an id that is still to take the place of the present one.

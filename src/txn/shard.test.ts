@@ -1,9 +1,10 @@
 /** What transactions do by the letter of Kafka: expectations from TransactionCoordinator, TransactionMetadata and their tables (KIP-98, 360, 890). */
+
 import { describe, expect, test } from "bun:test";
+import { MemoryBound } from "../base/memory-bound.ts";
 import { errorName } from "../protocol/errors.ts";
 import type { TransactionCommand, TransactionReply } from "./commands.ts";
 import type { PartitionsByTopic, TransactionRecord } from "./durable.ts";
-import { TransactionMemory } from "./memory.ts";
 import { decodeTransactionRecord, encodeTransactionRecord } from "./records.ts";
 import { TransactionShard } from "./shard.ts";
 
@@ -21,7 +22,7 @@ type Unaddressed<C> = C extends unknown ? Omit<C, "ticket"> : never;
 
 /** A shard, its log, and what its partitions have been told. */
 class Rig {
-  readonly memory: TransactionMemory;
+  readonly memory: MemoryBound;
   shard: TransactionShard;
   nowMs = 0;
   readonly log: TransactionRecord[] = [];
@@ -31,7 +32,7 @@ class Rig {
   private readonly answers = new Map<number, TransactionReply>();
 
   constructor(limitBytes = 1_000_000) {
-    this.memory = new TransactionMemory(limitBytes);
+    this.memory = new MemoryBound(limitBytes);
     this.shard = new TransactionShard(CONFIG, this.memory);
     this.take(this.shard.loaded(0));
   }

@@ -4,7 +4,9 @@
  * only then its partitions are told (a reply that nobody asked for, released when the record is durable), again after each restart, until
  * the host says that all of them know. Source: TransactionCoordinator, TransactionStateManager.
  */
+
 import type { Effects, Machine } from "../base/machine.ts";
+import type { MemoryBound } from "../base/memory-bound.ts";
 import { ErrorCode } from "../protocol/errors.ts";
 import {
   type AddCommand,
@@ -18,7 +20,7 @@ import {
 import type { TransactionRecord, TransactionValue } from "./durable.ts";
 import { complete, end, fence } from "./end.ts";
 import { init } from "./init.ts";
-import { type TransactionMemory, transactionBytes } from "./memory.ts";
+import { transactionBytes } from "./memory.ts";
 import { add, verify } from "./partitions.ts";
 import { type TransactionConfig, Turn } from "./turn.ts";
 
@@ -37,7 +39,7 @@ export class TransactionShard implements Machine<TransactionCommand, Transaction
   wallOffsetMs = 0;
   private readonly transactions = new Map<string, TransactionValue>();
   private readonly config: TransactionConfig;
-  private readonly memory: TransactionMemory;
+  private readonly memory: MemoryBound;
   private heldBytes = 0;
   /** In state Ongoing. */
   private ongoing = 0;
@@ -47,7 +49,7 @@ export class TransactionShard implements Machine<TransactionCommand, Transaction
   /** Found to be out of time, not looked at yet. */
   private timedOut: string[] = [];
 
-  constructor(config: TransactionConfig, memory: TransactionMemory) {
+  constructor(config: TransactionConfig, memory: MemoryBound) {
     this.config = config;
     this.memory = memory;
   }

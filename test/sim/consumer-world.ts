@@ -2,15 +2,16 @@
  * A small world for groups of the consumer protocol: a shard over a log that loses its unsynced tail when the coordinator crashes, a
  * network that delays and breaks but keeps the order of each client's requests, topics that grow, come and go. All from one seed.
  */
+
 import { silentLogger } from "../../src/base/logger.ts";
 import type { Effects } from "../../src/base/machine.ts";
+import { MemoryBound } from "../../src/base/memory-bound.ts";
 import type { GroupCommand, GroupReply } from "../../src/group/commands.ts";
 import type { ConsumerGroup } from "../../src/group/consumer/consumer-group.ts";
 import { rangeAssignor } from "../../src/group/consumer/range-assignor.ts";
 import { TopicsRig } from "../../src/group/consumer/topics-rig.ts";
 import { uniformAssignor } from "../../src/group/consumer/uniform-assignor.ts";
 import type { GroupRecord } from "../../src/group/durable.ts";
-import { GroupMemory } from "../../src/group/memory.ts";
 import { TEST_CONFIG } from "../../src/group/scenario.ts";
 import { GroupShard } from "../../src/group/shard.ts";
 import type { GroupConfig } from "../../src/group/turn.ts";
@@ -39,7 +40,7 @@ export class ConsumerWorld {
   /** False while nothing is to go wrong any more. */
   isRough = true;
   shard!: GroupShard;
-  memory!: GroupMemory;
+  memory!: MemoryBound;
   log: GroupRecord[] = [];
   durable = 0;
   /** Where the record of each acknowledged commit stands, by "group/topic/partition". */
@@ -137,10 +138,10 @@ export class ConsumerWorld {
 
   /** What a machine is that has only seen the log, or what the cleaner leaves of it: the newest record of each key, without removals. */
   replayed(isCompacted = false): GroupShard {
-    return this.load(new GroupMemory(10_000_000), isCompacted ? compacted(this.log) : this.log);
+    return this.load(new MemoryBound(10_000_000), isCompacted ? compacted(this.log) : this.log);
   }
 
-  private load(memory: GroupMemory, log: readonly GroupRecord[]): GroupShard {
+  private load(memory: MemoryBound, log: readonly GroupRecord[]): GroupShard {
     const shard = new GroupShard(CONFIG, memory, silentLogger, this.topics);
     for (const record of log) shard.apply(record);
     return shard;
@@ -149,7 +150,7 @@ export class ConsumerWorld {
   private start(): void {
     this.incarnation++;
     this.callers = new Map();
-    this.memory = new GroupMemory(10_000_000);
+    this.memory = new MemoryBound(10_000_000);
     this.shard = this.load(this.memory, this.log);
     this.epochs.clear();
     for (const record of this.log) this.checkEpoch(record);

@@ -2,14 +2,15 @@
  * A small world for the group coordinator: a shard over a log that loses its unsynced tail when the coordinator crashes, a network
  * that delays and breaks, and clients that behave as the Java consumer does. Everything follows from one seed.
  */
+
 import { silentLogger } from "../../src/base/logger.ts";
 import type { Effects } from "../../src/base/machine.ts";
+import { MemoryBound } from "../../src/base/memory-bound.ts";
 import type { GroupCommand, GroupReply } from "../../src/group/commands.ts";
 import { rangeAssignor } from "../../src/group/consumer/range-assignor.ts";
 import { TopicsRig } from "../../src/group/consumer/topics-rig.ts";
 import { uniformAssignor } from "../../src/group/consumer/uniform-assignor.ts";
 import type { GroupRecord, GroupSnapshot } from "../../src/group/durable.ts";
-import { GroupMemory } from "../../src/group/memory.ts";
 import { GroupShard } from "../../src/group/shard.ts";
 import type { GroupConfig } from "../../src/group/turn.ts";
 import { SeededRandom } from "./seeded-random.ts";
@@ -49,7 +50,7 @@ export class GroupWorld {
   /** False while nothing is to go wrong any more. */
   isRough = true;
   shard!: GroupShard;
-  memory!: GroupMemory;
+  memory!: MemoryBound;
   /** Everything appended and not lost; `durable` of it is synced. */
   log: GroupRecord[] = [];
   durable = 0;
@@ -146,7 +147,7 @@ export class GroupWorld {
 
   /** What a machine is that has only seen the log. */
   replayed(): GroupShard {
-    const shard = new GroupShard(CONFIG, new GroupMemory(10_000_000), silentLogger, new TopicsRig());
+    const shard = new GroupShard(CONFIG, new MemoryBound(10_000_000), silentLogger, new TopicsRig());
     for (const record of this.log) shard.apply(record);
     return shard;
   }
@@ -164,7 +165,7 @@ export class GroupWorld {
     return this.log.filter((record) => record.kind === "group" && record.groupId === groupId && record.value === null).length;
   }
 
-  private load(memory: GroupMemory): GroupShard {
+  private load(memory: MemoryBound): GroupShard {
     const shard = new GroupShard(CONFIG, memory, silentLogger, new TopicsRig());
     for (const record of this.log) shard.apply(record);
     return shard;
@@ -173,7 +174,7 @@ export class GroupWorld {
   private start(): void {
     this.incarnation++;
     this.callers = new Map();
-    this.memory = new GroupMemory(10_000_000);
+    this.memory = new MemoryBound(10_000_000);
     this.shard = this.load(this.memory);
     this.take(this.shard.loaded(this.nowMs));
   }

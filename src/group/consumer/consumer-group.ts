@@ -2,7 +2,8 @@
  * One group of the consumer protocol (KIP-848): all of it comes from records. It keeps its own counts true and decides nothing;
  * heartbeat.ts, fence.ts and patterns.ts do. Source: ConsumerGroup, ModernGroup, GroupMetadataManager.replay.
  */
-import { GROUP_BYTES, type GroupMemory, MEMBER_BYTES, textBytes } from "../memory.ts";
+import type { MemoryBound } from "../../base/memory-bound.ts";
+import { GROUP_BYTES, MEMBER_BYTES, textBytes } from "../memory.ts";
 import { type Assignment, countOf, NO_PARTITIONS, OWNS_NOTHING, type OwnedPartitions } from "./assignment.ts";
 import { type ConsumerMember, isReconciledTo, LEAVE_EPOCH, newMember } from "./consumer-member.ts";
 import type { ConsumerRecord, MemberMetadata, ResolvedRegex } from "./durable.ts";
@@ -42,10 +43,10 @@ export class ConsumerGroup {
   private readonly memberIdByInstance = new Map<string, string>();
   /** By topic id and partition: the member that has it, or has not let go of it. */
   private readonly owners = new Map<string, Map<number, string>>();
-  private readonly memory: GroupMemory;
+  private readonly memory: MemoryBound;
   private heldBytes = 0;
 
-  constructor(id: string, memory: GroupMemory) {
+  constructor(id: string, memory: MemoryBound) {
     this.id = id;
     this.memory = memory;
     this.hold(GROUP_BYTES + textBytes(id));

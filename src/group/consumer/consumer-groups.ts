@@ -1,8 +1,8 @@
 /** The groups of the consumer protocol (KIP-848) in one shard, with what of them is not in the log. */
+import type { MemoryBound } from "../../base/memory-bound.ts";
 import type { Alarms } from "../alarms.ts";
 import type { GroupRecord } from "../durable.ts";
 import type { Due } from "../member.ts";
-import type { GroupMemory } from "../memory.ts";
 import type { Turn } from "../turn.ts";
 import { ConsumerGroup } from "./consumer-group.ts";
 import type { ConsumerRecord } from "./durable.ts";
@@ -17,10 +17,10 @@ export class ConsumerGroups {
   private readonly byId = new Map<string, ConsumerGroup>();
   private readonly softById = new Map<string, SoftGroup>();
   private readonly hashes = new WeakMap<SeenTopic, bigint>();
-  private readonly memory: GroupMemory;
+  private readonly memory: MemoryBound;
   private readonly alarms: Alarms<Due>;
 
-  constructor(topics: TopicsView, memory: GroupMemory, alarms: Alarms<Due>) {
+  constructor(topics: TopicsView, memory: MemoryBound, alarms: Alarms<Due>) {
     this.topics = topics;
     this.memory = memory;
     this.alarms = alarms;
