@@ -70,15 +70,15 @@ export async function findCoordinator(port, group) {
 }
 
 /** Makes a topic and waits until each of its partitions can be used. `config`: name → value. */
-export async function createTopic(port, topic, partitions, config = {}) {
+export async function createTopic(port, topic, partitions, config = {}, timeoutMs = 30_000) {
   const entries = Object.entries(config);
   const settings = entries.flatMap(([name, value]) => [string(name), string(value)]);
   const spec = [string(topic), int32(partitions), int16(1), int32(0), int32(entries.length), ...settings];
-  const answer = await call(port, 19, 2, Buffer.concat([int32(1), ...spec, int32(30_000), int8(0)]));
+  const answer = await call(port, 19, 2, Buffer.concat([int32(1), ...spec, int32(timeoutMs), int8(0)]), 2 * timeoutMs);
   const errorAt = 4 + 4 + 2 + Buffer.byteLength(topic);
   const error = answer.readInt16BE(errorAt);
   if (error !== 0) throw new Error(`the topic ${topic} cannot be made: error ${error}`);
-  for (const untilMs = Date.now() + 30_000; ; await sleep(50)) {
+  for (const untilMs = Date.now() + timeoutMs; ; await sleep(50)) {
     const wrong = await firstError(port, topic, partitions);
     if (wrong === 0) return;
     if (Date.now() > untilMs) throw new Error(`the topic ${topic} does not come up: error ${wrong}`);

@@ -2,7 +2,9 @@
 
 import { connect } from "node:net";
 
-const BATCH_RECORDS = 100;
+/** Of each batch: some 16 KiB of small records. */
+const BATCH_RECORDS = 200;
+const KEY_BYTES = 12;
 /** Sent and not yet answered. */
 const IN_FLIGHT = 8;
 
@@ -18,26 +20,47 @@ function crc32c(bytes) {
   return (c ^ 0xffffffff) >>> 0;
 }
 
-/** Zig-zag varint. */
-function varint(n) {
-  const out = [];
-  for (let rest = n < 0 ? -n * 2 - 1 : n * 2; ; rest = Math.floor(rest / 128)) {
-    if (rest < 128) return Buffer.from([...out, rest]);
-    out.push((rest % 128) | 128);
+/** Where the next byte goes, in a buffer that is large enough. */
+class Pen {
+  constructor(bytes) {
+    this.bytes = Buffer.alloc(bytes);
+    this.at = 0;
+  }
+
+  /** Zig-zag varint of a number that is not negative. */
+  varint(n) {
+    let rest = n * 2;
+    for (; rest >= 128; rest = Math.floor(rest / 128)) this.bytes[this.at++] = (rest % 128) | 128;
+    this.bytes[this.at++] = rest;
+  }
+
+  put(bytes) {
+    this.at += bytes.copy(this.bytes, this.at);
   }
 }
 
-function record(offsetDelta, key, value) {
-  const body = [Buffer.from([0, 0]), varint(offsetDelta), varint(key.length), key, varint(value.length), value, Buffer.from([0])];
-  const bytes = Buffer.concat(body);
-  return Buffer.concat([varint(bytes.length), bytes]);
-}
+const HEADER_BYTES = 61;
+/** What a record takes at most beside its key and value. */
+const RECORD_BYTES = 24;
+const varintBytes = (n) => (n < 64 ? 1 : n < 8192 ? 2 : 3);
 
-/** A batch of records with these keys, uncompressed, all of now. */
+/** A batch of records with these keys (numbers), uncompressed, all of now. */
 function batch(keys, value) {
-  const records = Buffer.concat(keys.map((key, i) => record(i, Buffer.from(key), value)));
-  const bytes = Buffer.alloc(61 + records.length);
-  records.copy(bytes, 61);
+  const pen = new Pen(HEADER_BYTES + keys.length * (RECORD_BYTES + KEY_BYTES + value.length));
+  pen.at = HEADER_BYTES;
+  keys.forEach((number, i) => {
+    const rest = 2 + varintBytes(i) + varintBytes(KEY_BYTES) + KEY_BYTES + varintBytes(value.length) + value.length + 1;
+    pen.varint(rest);
+    pen.bytes[pen.at++] = 0; // attributes
+    pen.bytes[pen.at++] = 0; // timestamp delta
+    pen.varint(i);
+    pen.varint(KEY_BYTES);
+    pen.at += pen.bytes.write(`key-${String(number).padStart(KEY_BYTES - 4, "0")}`, pen.at, "latin1");
+    pen.varint(value.length);
+    pen.put(value);
+    pen.bytes[pen.at++] = 0; // headers
+  });
+  const bytes = pen.bytes.subarray(0, pen.at);
   bytes.writeInt32BE(bytes.length - 12, 8);
   bytes.writeInt32BE(-1, 12);
   bytes[16] = 2;
@@ -82,8 +105,8 @@ export function fillKeyed(port, topic, { records, keys, valueBytes }) {
     let [sent, answered, held] = [0, 0, Buffer.alloc(0)];
     const sendSome = () => {
       for (; sent < records && sent - answered < IN_FLIGHT * BATCH_RECORDS; sent += BATCH_RECORDS) {
-        const names = Array.from({ length: BATCH_RECORDS }, (_, i) => `key-${((sent + i) * 7919) % keys}`);
-        for (const part of request(topic, batch(names, value))) socket.write(part);
+        const numbers = Array.from({ length: BATCH_RECORDS }, (_, i) => ((sent + i) * 7919) % keys);
+        for (const part of request(topic, batch(numbers, value))) socket.write(part);
       }
     };
     socket.on("connect", sendSome);

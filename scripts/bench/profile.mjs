@@ -13,7 +13,9 @@ import { Peer } from "./peers.mjs";
 const SHAPES = {
   produce: { producers: 16, recordBytes: 1024 },
   "produce-small": { producers: 16, recordBytes: 100, batchBytes: 1024 },
+  "produce-spread": { producers: 16, recordBytes: 1024, partitions: 1000 },
   consume: { producers: 0, consumers: 16, again: true },
+  "consume-spread": { producers: 0, consumers: 16, again: true, partitions: 1000 },
   latency: { producers: 1, consumers: 1, rate: 10_000, recordBytes: 1024 },
   mixed: { producers: 8, consumers: 8, recordBytes: 1024 },
 };
@@ -93,7 +95,8 @@ export async function profile(what, { sizes, heap, peers, seconds }) {
   try {
     await peer.start({ BUN_OPTIONS: `--cpu-prof --cpu-prof-dir=${folder}` });
     const context = new Context(peer, { ...sizes, durationMs });
-    const topic = what === "consume" ? await context.filledTopic(4, 1024) : await context.topic(4);
+    const { partitions = 4, producers } = shape;
+    const topic = producers === 0 ? await context.filledTopic(partitions, 1024) : await context.topic(partitions);
     await context.load(topic, { ...shape, durationMs: 2000 });
     const data = join(folder, "perf.data");
     const perf = spawn("perf", ["record", "-q", "-e", "cpu-clock", "-F", "999", "-g", "-o", data, "-p", String(peer.pid)], {

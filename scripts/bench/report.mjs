@@ -1,7 +1,7 @@
 // The tables: one Markdown text from the results of a run. Every row that ran is there; what failed says why.
 
 import { peerTitle } from "./peers.mjs";
-import { metrics } from "./rows.mjs";
+import { metrics } from "./rows/shared.mjs";
 import { median, spreadPercent } from "./statistics.mjs";
 
 /** Ratios that the tables show: ours over theirs. */
