@@ -41,7 +41,7 @@ export class OffsetMap {
     const slot = this.slotOf(bytes, start, end);
     if (this.offsets[slot] === 0) {
       if (this.size >= limit) return false;
-      this.hashes.set(this.hash, slot * WORDS);
+      for (let word = 0; word < WORDS; word++) this.hashes[slot * WORDS + word] = this.hash[word]!;
       this.size++;
     }
     this.offsets[slot] = offset + 1;
@@ -52,7 +52,10 @@ export class OffsetMap {
   private slotOf(bytes: Uint8Array, start: number, end: number): number {
     const { hash, hashes, offsets, slots } = this;
     murmur128(bytes, start, end, this.seed, hash);
-    const [a, b, c, d] = [hash[0]!, hash[1]!, hash[2]!, hash[3]!];
+    const a = hash[0]!;
+    const b = hash[1]!;
+    const c = hash[2]!;
+    const d = hash[3]!;
     let slot = (a & 0x7fff_ffff) % slots;
     while (offsets[slot] !== 0) {
       const at = slot * WORDS;
