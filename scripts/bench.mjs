@@ -151,7 +151,7 @@ async function main() {
   for (let round = 1; round <= options.rounds; round++) {
     const order = round % 2 === 1 ? options.peers : [...options.peers].reverse();
     for (const name of order) {
-      const own = rows.filter((row) => row.peers.includes(name));
+      const own = rows.filter((row) => row.peers.includes(name) && (round === 1 || !row.isOnce));
       if (own.length === 0) continue;
       say(`round ${round} of ${options.rounds}: ${peerTitle(name)}`);
       await runPeer(name, own, options);

@@ -78,6 +78,19 @@ export async function createTopic(port, topic, partitions, config = {}, timeoutM
   const errorAt = 4 + 4 + 2 + Buffer.byteLength(topic);
   const error = answer.readInt16BE(errorAt);
   if (error !== 0) throw new Error(`the topic ${topic} cannot be made: error ${error}`);
+  await untilUsable(port, topic, partitions, timeoutMs);
+}
+
+/** Gives a topic more partitions, by CreatePartitions v0, and waits until each of them can be used. */
+export async function growTopic(port, topic, partitions, timeoutMs) {
+  const spec = [int32(1), string(topic), int32(partitions), int32(-1), int32(timeoutMs), int8(0)];
+  const answer = await call(port, 37, 0, Buffer.concat(spec), 2 * timeoutMs);
+  const error = answer.readInt16BE(4 + 4 + 2 + Buffer.byteLength(topic));
+  if (error !== 0) throw new Error(`the topic ${topic} cannot grow: error ${error}`);
+  await untilUsable(port, topic, partitions, timeoutMs);
+}
+
+async function untilUsable(port, topic, partitions, timeoutMs) {
   for (const untilMs = Date.now() + timeoutMs; ; await sleep(50)) {
     const wrong = await firstError(port, topic, partitions);
     if (wrong === 0) return;

@@ -20,6 +20,7 @@ const GROUP_TITLES = {
   memory: "Memory",
   start: "Start",
   recovery: "Recovery",
+  scale: "Very many partitions",
   limit: "Against the limit: a C server, page cache",
   compression: "Topics with a compression of their own, page cache",
   compaction: "Compaction of a topic with keys, a slow load beside it",

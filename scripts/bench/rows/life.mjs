@@ -1,6 +1,6 @@
 // Rows of a broker's life: idle, loaded, started, started after a crash.
 
-import { createTopic } from "../admin.mjs";
+import { createTopic, growTopic } from "../admin.mjs";
 import { BROKERS } from "./shared.mjs";
 
 export const idleRow = {
@@ -22,7 +22,6 @@ export const loadedRow = {
   group: "memory",
   peers: BROKERS,
   show: ["ownMib", "residentMib"],
-  isLast: true,
   async run(x) {
     const topic = await x.topic(100);
     await x.load(topic, { recordBytes: 1024, producers: 16, consumers: 16, maxBytes: 2 * x.volumeBytes });
@@ -69,25 +68,27 @@ export const recoveryRow = {
 };
 
 const IDLE_MS = 5000;
+const MANY_MS = 300_000;
 
 /** A topic of very many partitions, each with a record: made, started with, idle. */
 export const scaleRow = (partitions) => ({
   id: `scale-${partitions}p`,
-  title: `${partitions.toLocaleString("en")} partitions: made by one request; started again after an orderly stop; idle`,
+  title: `${partitions.toLocaleString("en")} partitions: made by two requests; started again after an orderly stop; idle`,
   group: "scale",
   peers: ["quarkmq-durable", "kafka"],
   show: ["createdS", "acknowledgedMs", "ownMib", "residentMib", "idleCpuPercent", "openFiles"],
   ownsPeer: true,
+  isOnce: true, // Kafka takes minutes
   async run(x) {
     const beganMs = performance.now();
-    await createTopic(x.peer.port, "many", partitions, {}, 300_000);
+    await createTopic(x.peer.port, "many", partitions / 2, {}, MANY_MS); // Kafka makes fewer than 10,000 at once
+    await growTopic(x.peer.port, "many", partitions, MANY_MS);
     const createdS = (performance.now() - beganMs) / 1000;
-    x.topics.push("many");
     x.partitions = partitions;
     await x.load("many", { warmupMs: 1, durationMs: 1 }); // writes to each of them
     await x.untilIdle();
     await x.peer.end();
-    const { acknowledgedMs } = await x.firstAck("many", 300_000);
+    const { acknowledgedMs } = await x.firstAck("many", MANY_MS);
     await x.untilIdle();
     const used = () => x.peer.cpu().userS + x.peer.cpu().systemS;
     const beforeS = used();
@@ -95,7 +96,6 @@ export const scaleRow = (partitions) => ({
     const idleCpuPercent = ((used() - beforeS) * 100_000) / IDLE_MS;
     const measured = { createdS, acknowledgedMs, ...x.peer.memory(), idleCpuPercent, openFiles: x.peer.openFiles() };
     await x.peer.end();
-    await x.peer.start();
     return measured;
   },
 });
