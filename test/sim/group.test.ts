@@ -123,7 +123,8 @@ describe("groups under fire", () => {
       expect(world.memory.heldBytes).toBe(0);
       checkAcknowledged(world);
       checkReplay(world);
-      for (const [key, count] of Object.entries(world.counts)) totals[key] = (totals[key] ?? 0) + count;
+      const counts = { ...world.happened, ...world.counts };
+      for (const [key, count] of Object.entries(counts)) totals[key] = (totals[key] ?? 0) + count;
     });
   }
 
