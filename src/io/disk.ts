@@ -24,6 +24,8 @@ export interface DiskFile {
   size(): number;
   /** When it was last written to, by the file system: whole milliseconds since the epoch. */
   modifiedMs(): number;
+  /** Says so of another time, until it is written to again. A power cut may undo that. */
+  setModifiedMs(atMs: number): void;
   /** Writes all of `bytes` at `at`, or throws; after a throw any prefix may have been written. Synchronous: in the page cache on return, not on the disk. */
   write(bytes: Uint8Array, at: number): void;
   /** Reads up to `into.length` bytes; fewer only at the end of the file. May block on the disk: for recovery, small files and surely hot pages. */

@@ -1,6 +1,6 @@
 /** The real disk, on the temporary directory of this machine. */
 import { afterAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { DiskError, readWholeFile, replaceFile } from "./disk.ts";
 import { kernelReportsSyncfsErrors } from "./libc.ts";
@@ -95,6 +95,11 @@ describe("directories", () => {
 
   test("files are removed in the pool; whoever has one open keeps it", async () => {
     const file = disk.open(path("pool"), "create");
+    file.write(Buffer.from("kept"), 0);
+    expect(Math.abs(file.modifiedMs() - Date.now())).toBeLessThan(60_000);
+    file.setModifiedMs(1_600_000_000_123);
+    expect(file.modifiedMs()).toBe(1_600_000_000_123);
+    expect(statSync(path("pool")).mtimeMs).toBe(1_600_000_000_123);
     file.write(Buffer.from("kept"), 0);
     expect(Math.abs(file.modifiedMs() - Date.now())).toBeLessThan(60_000);
     await disk.removeInPool(path("pool"));

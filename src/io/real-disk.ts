@@ -32,6 +32,10 @@ class RealFile implements DiskFile {
     return attempt("stat", this.path, () => Math.floor(fs.fstatSync(this.fd).mtimeMs));
   }
 
+  setModifiedMs(atMs: number): void {
+    attempt("utimes", this.path, () => fs.futimesSync(this.fd, new Date(atMs), new Date(atMs)));
+  }
+
   write(bytes: Uint8Array, at: number): void {
     let done = 0;
     while (done < bytes.length) {

@@ -52,6 +52,11 @@ export class BatchReader {
     return bytes;
   }
 
+  /** When the segment was last written to. Throws DiskError. */
+  modifiedMs(): number {
+    return this.file.modifiedMs();
+  }
+
   close(): void {
     this.file.close();
   }

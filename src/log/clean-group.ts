@@ -47,8 +47,9 @@ export class GroupCleaner {
     const cleaned = new CleanedSegment(seam.disk, job, group);
     this.transactions.onKeptAbort = (aborted) => cleaned.appendAborted(aborted);
     try {
-      for (const segment of group) await this.copy(segment, cleaned);
-      const finished = await cleaned.finish();
+      let modifiedMs = 0;
+      for (const segment of group) modifiedMs = await this.copy(segment, cleaned);
+      const finished = await cleaned.finish(modifiedMs);
       stats.bytesWritten += finished.size;
       return { replaces: group.map((segment) => segment.baseOffset), ...finished };
     } catch (error) {
@@ -57,7 +58,8 @@ export class GroupCleaner {
     }
   }
 
-  private async copy(segment: CleanableSegment, cleaned: CleanedSegment): Promise<void> {
+  /** Resolves to when the segment was last written to. */
+  private async copy(segment: CleanableSegment, cleaned: CleanedSegment): Promise<number> {
     const { job, seam, stats } = this;
     const reader = new BatchReader(seam.disk, job.directory, segment, job.limits.ioBufferBytes / 2);
     try {
@@ -75,6 +77,7 @@ export class GroupCleaner {
         stats.recordsWritten += recordCount(bytes, 0);
         cleaned.append(bytes, lastOffset(bytes, 0), maxTimestamp(bytes, 0));
       }
+      return reader.modifiedMs();
     } finally {
       reader.close();
     }

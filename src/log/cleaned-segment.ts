@@ -77,11 +77,15 @@ export class CleanedSegment {
     await this.handle.file.sync();
   }
 
-  /** Nothing more comes: everything is written and synced. Rejects with DiskError. */
-  async finish(): Promise<Omit<CleanedGroup, "replaces">> {
+  /**
+   * Nothing more comes: everything is written and synced. Retention goes by `modifiedMs` where no timestamp is left: when the newest of the
+   * old segments was written to, as in Cleaner.cleanSegments. Rejects with DiskError.
+   */
+  async finish(modifiedMs: number): Promise<Omit<CleanedGroup, "replaces">> {
     const { segment, files } = this;
     const { offsetIndex, timeIndex, transactions } = segment;
     this.flush();
+    this.handle.file.setModifiedMs(modifiedMs);
     await this.handle.file.sync();
     segment.finishIndexes();
     if (this.replacesTransactionIndex || transactions.hasFile) files.use(transactions.file.openFile, "create");

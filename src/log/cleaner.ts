@@ -120,6 +120,7 @@ export class LogCleaner {
   private async clean({ log, config, plan }: Candidate): Promise<void> {
     const { runner, logger, clock } = this.o;
     const { cuts } = log;
+    const { baseOffset } = log.segments[0]!;
     const startMs = clock.monotonicMs();
     try {
       const { gapsBelow, firstDirtyOffset } = log.compaction;
@@ -137,7 +138,9 @@ export class LogCleaner {
         milliseconds: Math.round(clock.monotonicMs() - startMs),
       });
     } catch (error) {
-      this.failed(log, error);
+      // Retention took files that were still to be read: what is left is planned anew.
+      const isShorter = error instanceof DiskError && !isFailedSync(error) && log.segments[0]?.baseOffset !== baseOffset;
+      this.failed(log, isShorter ? new CleaningStopped(`the beginning of ${log.name} is gone`) : error);
     }
   }
 

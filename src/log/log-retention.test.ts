@@ -131,6 +131,16 @@ test("records that come while all of a log is found old stay", async () => {
 });
 
 describe("cleanup.policy", () => {
+  test("a change of it counts at once: what was found old before stays", async () => {
+    const { world, log } = await filled(22);
+    await world.clock.advance(HOUR_MS);
+    log.updateConfig({ ...log.config, retentionMs: 1 });
+    const bases = log.segments.map(({ baseOffset }) => baseOffset);
+    const change = async () => log.updateConfig({ ...log.config, deletes: false, compacts: true });
+    await world.clock.run(applyRetention(log, change));
+    expect([log.logStartOffset, log.segments.map(({ baseOffset }) => baseOffset)]).toEqual([0, bases]);
+  });
+
   for (const [deletes, compacts] of [
     [false, true],
     [false, false],

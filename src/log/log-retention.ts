@@ -47,13 +47,14 @@ export async function applyRetention(log: Log, turn: () => Promise<void> = async
   log.checkUsable();
   if (log.isBeingCut) return;
   if (log.leftBehind.length > 0) discardLeftBehind(log);
-  const { segments, cuts, swaps, logEndOffset } = log;
+  const { segments, cuts, swaps, logEndOffset, config } = log;
   const all = segments.length;
   let count = await log.reader.withGoodIndexes(() => countOld(log));
   if (count === 0) return;
   await turn();
   if (count === all && logEndOffset !== log.logEndOffset) count--; // the last one has grown meanwhile
-  if (count > 0 && mayStill(log) && cuts === log.cuts && swaps === log.swaps) {
+  const isAsDecided = cuts === log.cuts && swaps === log.swaps && config === log.config;
+  if (count > 0 && mayStill(log) && isAsDecided) {
     if (count === segments.length) log.rollActive();
     await log.moveStart(segments[count]!.baseOffset);
     await turn();

@@ -63,7 +63,7 @@ function mustBeOpen(log: Log): void {
   if (log.offline !== null) throw new CleaningStopped(`${log.name} was closed`);
 }
 
-/** Throws CleaningStopped unless the segments are still the log's. */
+/** Throws CleaningStopped unless the segments are still the log's, and the log is still compacted. Source: LogManager.updateTopicConfig. */
 function mustFit(log: Log, { replaces }: CleanedGroup, cuts: number): void {
   const first = log.segments.findIndex((segment) => segment.baseOffset === replaces[0]);
   const fits =
@@ -73,6 +73,7 @@ function mustFit(log: Log, { replaces }: CleanedGroup, cuts: number): void {
     first + replaces.length < log.segments.length &&
     replaces.every((base, i) => log.segments[first + i]!.baseOffset === base);
   if (!fits) throw new CleaningStopped(`${log.name} has become another one`);
+  if (log.config.compaction === null) throw new CleaningStopped(`${log.name} is not compacted any more`);
 }
 
 async function withdraw(log: Log, base: number): Promise<void> {

@@ -39,14 +39,17 @@ interface Found {
   readonly message: string;
 }
 
-/** Patches of this beginning are for the simulation of transactions, which is one of its own. */
-const OF_TRANSACTIONS = "transactions-";
-const TRANSACTION_SEEDS = 120;
+/** Patches of these beginnings are for simulations of their own: the files in which each seed is a test. */
+const OF_THEIR_OWN: Readonly<Record<string, string>> = {
+  "transactions-": "transactions.test.ts",
+  "cleanup-": "cleanup.test.ts",
+};
+const SEEDS_OF_THEIR_OWN = 120;
 
-async function findInTransactions(tree: string): Promise<Found | null> {
-  const child = Bun.spawn([process.execPath, "test", "./test/sim/transactions.test.ts", "--bail", "--timeout", "20000"], {
+async function findIn(file: string, tree: string): Promise<Found | null> {
+  const child = Bun.spawn([process.execPath, "test", `./test/sim/${file}`, "-t", "seed", "--bail", "--timeout", "20000"], {
     cwd: tree,
-    env: { ...process.env, SIM_SEEDS: `${TRANSACTION_SEEDS}`, SIM_FIRST_SEED: "1" },
+    env: { ...process.env, SIM_SEEDS: `${SEEDS_OF_THEIR_OWN}`, SIM_FIRST_SEED: "1" },
     stdout: "pipe",
     stderr: "pipe",
     timeout: TIMEOUT_MS,
@@ -55,11 +58,12 @@ async function findInTransactions(tree: string): Promise<Found | null> {
   const [out, said] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text(), child.exited]);
   const failed = /^\(fail\) .* seed (\d+)/m.exec(`${out}\n${said}`);
   const message = /^error: .*/m.exec(`${out}\n${said}`)?.[0] ?? "";
-  return failed === null ? null : { seed: Number(failed[1]), check: "transactions", message };
+  return failed === null ? null : { seed: Number(failed[1]), check: file, message };
 }
 
 async function find(tree: string, bug: string): Promise<Found | null> {
-  if (bug.startsWith(OF_TRANSACTIONS)) return await findInTransactions(tree);
+  const own = Object.keys(OF_THEIR_OWN).find((beginning) => bug.startsWith(beginning));
+  if (own !== undefined) return await findIn(OF_THEIR_OWN[own]!, tree);
   const child = Bun.spawn([process.execPath, "test/sim/find-violation.ts", "1", `${SEEDS}`], {
     cwd: tree,
     stdout: "pipe",

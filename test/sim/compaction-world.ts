@@ -20,7 +20,7 @@ import {
 } from "../../src/record/batch.ts";
 import { buildBatch } from "../../src/record/build.ts";
 import { records } from "../../src/record/records.ts";
-import { LogWorld, type ModelLog, validBatch } from "./log-world.ts";
+import { isKafkaError, LogWorld, type ModelLog, validBatch } from "./log-world.ts";
 
 export interface KeyedRecord {
   readonly offset: number;
@@ -45,6 +45,7 @@ export interface CompactionWorldOptions {
   readonly hasSyncFileSystem?: boolean;
   readonly compaction?: Partial<CompactionConfig>;
   readonly logConfig?: Partial<LogConfig>;
+  readonly retentionCheckIntervalMs?: number;
   readonly limits?: Partial<CleanLimits>;
   readonly keys?: number;
 }
@@ -74,10 +75,10 @@ export class CompactionWorld {
   readonly appended: KeyedRecord[] = [];
   model!: ModelLog;
   cleaner: LogCleaner | null = null;
-  private transactions: Transaction[] = [];
+  protected transactions: Transaction[] = [];
   /** Offsets of all that was appended, markers too. */
   private end = 0;
-  private readonly o: CompactionWorldOptions;
+  protected readonly o: CompactionWorldOptions;
   /** Next sequence of each producer, and what a crash might make of it. */
   private readonly sequences = new Map<number, number>();
 
@@ -87,6 +88,7 @@ export class CompactionWorld {
       seed: o.seed,
       durability: o.durability ?? "sync",
       hasSyncFileSystem: o.hasSyncFileSystem ?? false,
+      config: o.retentionCheckIntervalMs === undefined ? {} : { retentionCheckIntervalMs: o.retentionCheckIntervalMs },
       logConfig: { segmentBytes: 1500, compaction: { ...COMPACTION, ...o.compaction }, ...o.logConfig },
     });
   }
@@ -132,7 +134,8 @@ export class CompactionWorld {
     }
     this.transactions = this.transactions.filter(({ offsets }) => offsets.size > 0);
     model.durableEnd = log.durableEndOffset;
-    this.checkProducers();
+    this.world.seeStart(model);
+    this.checkProducers(how);
   }
 
   async stop(): Promise<void> {
@@ -168,7 +171,7 @@ export class CompactionWorld {
       value: random.chance(TOMBSTONE_CHANCE) ? null : `${this.appended.length}-${"v".repeat(random.int(60))}`,
       timestampMs: clock.nowMs() + random.int(20) - 10,
     }));
-    if (this.o.transactions === true && random.chance(0.3)) return this.endTransaction();
+    if (this.o.transactions === true && random.chance(0.3)) return void this.endTransaction();
     const isTransactional = this.o.transactions === true && random.chance(0.5);
     const producer = isTransactional ? random.pick(TRANSACTIONAL) : random.int(PRODUCERS + 1) - 1;
     const sequence = this.sequences.get(producer) ?? 0;
@@ -199,35 +202,37 @@ export class CompactionWorld {
     return open;
   }
 
-  /** Commits or aborts a transaction, if one is open. */
-  private endTransaction(): void {
+  /** Commits or aborts a transaction; false if none is open. */
+  endTransaction(): boolean {
     const { random, clock } = this.world;
     const open = this.transactions.find(({ outcome }) => outcome === "open");
-    if (open === undefined) return;
+    if (open === undefined) return false;
     const type = random.pick(["commit", "abort"] as const);
     const marker = { type, producerId: open.producerId, producerEpoch: 0, coordinatorEpoch: 0, timestampMs: clock.nowMs() };
     const { baseOffset } = this.log.appendMarker(marker, 1, this.world.epoch);
     this.end++;
     Object.assign(open, { outcome: type, markerOffset: baseOffset });
+    return true;
   }
 
   /** Everything that can be seen of the log. */
   async check(): Promise<void> {
+    this.world.seeStart(this.model);
     const { swaps } = this.log;
-    const seen = await this.readAll();
-    this.checkRecords(seen);
+    const { start, seen } = await this.readFromStart();
+    this.checkRecords(seen, start);
     try {
       await this.checkPlaces(seen);
       await this.checkTimes(seen);
       await this.checkCommitted();
     } catch (error) {
-      if (swaps === this.log.swaps) throw error;
-      await this.check(); // it was compacted meanwhile
+      if (swaps === this.log.swaps && start === this.log.logStartOffset) throw error;
+      await this.check(); // it was compacted, or shortened, meanwhile
     }
   }
 
-  /** Each record was appended so. */
-  checkRecords(seen: readonly KeyedRecord[]): void {
+  /** Each record of a log that begins at `start` was appended so. */
+  checkRecords(seen: readonly KeyedRecord[], start: number): void {
     const byOffset = new Map(this.appended.map((record) => [record.offset, record]));
     let previous = -1;
     for (const record of seen) {
@@ -235,12 +240,13 @@ export class CompactionWorld {
       previous = record.offset;
       expect(record).toEqual(byOffset.get(record.offset)!);
     }
-    if (this.o.transactions !== true) expectState(seen, this.appended);
+    if (this.o.transactions !== true) expectState(seen, from(start, this.appended));
   }
 
   /** What a reader of committed data ends with is what the model ends with; of what was aborted it sees nothing. */
   private async checkCommitted(): Promise<void> {
     const end = this.lastStableOffset;
+    const { logStartOffset: start } = this.log;
     const aborted = new Set(
       this.transactions.filter(({ outcome }) => outcome === "abort").flatMap(({ offsets }) => [...offsets]),
     );
@@ -248,18 +254,19 @@ export class CompactionWorld {
     expect(seen.filter(({ offset }) => aborted.has(offset))).toEqual([]);
     expectState(
       seen,
-      this.appended.filter(({ offset }) => offset < end && !aborted.has(offset)),
+      from(start, this.appended).filter(({ offset }) => offset < end && !aborted.has(offset)),
     );
   }
 
   /** As a consumer does it: by the aborted transactions that a fetch answer names. */
   async readCommitted(end: number): Promise<KeyedRecord[]> {
     const { log } = this;
-    const found = await this.world.clock.run(Promise.resolve(log.abortedTransactions(log.logStartOffset, end)));
+    const { logStartOffset: start } = log;
+    const found = await this.world.clock.run(Promise.resolve(log.abortedTransactions(start, end)));
     const aborted = [...found].sort((a, b) => a.firstOffset - b.firstOffset);
     const ongoing = new Set<number>();
     const seen: KeyedRecord[] = [];
-    for (let offset = log.logStartOffset; offset < end; ) {
+    for (let offset = start; offset < end; ) {
       const batches = await this.read(offset, 1000);
       if (batches.length === 0) break;
       for (const b of batches) {
@@ -269,7 +276,7 @@ export class CompactionWorld {
         else if (!(isTransactional(b, 0) && ongoing.has(producerId(b, 0)))) seen.push(...recordsIn(b));
       }
     }
-    return seen.filter((record) => record.offset < end);
+    return from(start, seen).filter((record) => record.offset < end);
   }
 
   /** Below where the log is said to be clean, no key is there twice, and nothing that was aborted. */
@@ -286,11 +293,12 @@ export class CompactionWorld {
   /** A fetch at any offset begins with the batch that holds it, or with the next one. */
   private async checkPlaces(seen: readonly KeyedRecord[]): Promise<void> {
     for (let i = 0; i < 10; i++) {
-      const from = this.world.random.int(this.endOffset + 1);
-      const some = await this.read(from, 1);
-      const found = some.flatMap(recordsIn).find(({ offset }) => offset >= from);
+      const { logStartOffset } = this.log;
+      const wanted = logStartOffset + this.world.random.int(this.endOffset - logStartOffset + 1);
+      const some = await this.read(wanted, 1);
+      const found = some.flatMap(recordsIn).find(({ offset }) => offset >= wanted);
       if (found === undefined) continue; // a batch without records
-      expect(found.offset).toBe(seen.find(({ offset }) => offset >= from)!.offset);
+      expect(found.offset).toBe(from(wanted, seen)[0]!.offset);
     }
   }
 
@@ -305,20 +313,36 @@ export class CompactionWorld {
   }
 
   /** What a producer would go on with is still known. */
-  private checkProducers(): void {
+  private checkProducers(how: "clean" | "kill" | "power"): void {
     for (const [producerId, next] of this.sequences) {
       if (producerId < 0) continue;
       const entry = this.log.producers.entry(producerId);
       const last = entry?.batches.at(-1)?.lastSequence ?? -1;
       // A power cut may have taken the newest ones.
       expect(last).toBeLessThan(next);
+      if (how !== "power") expect([producerId, last]).toEqual([producerId, next - 1]);
       this.sequences.set(producerId, last + 1);
     }
   }
 
   async readAll(): Promise<KeyedRecord[]> {
+    return (await this.readFromStart()).seen;
+  }
+
+  /** As `readAll`, and where the log began when that began. */
+  private async readFromStart(): Promise<{ start: number; seen: KeyedRecord[] }> {
+    const { logStartOffset: start } = this.log;
+    try {
+      return { start, seen: await this.readOn(start) };
+    } catch (error) {
+      if (!isKafkaError(error, "OFFSET_OUT_OF_RANGE") || this.log.logStartOffset === start) throw error;
+      return this.readFromStart();
+    }
+  }
+
+  private async readOn(start: number): Promise<KeyedRecord[]> {
     const seen: KeyedRecord[] = [];
-    for (let offset = this.log.logStartOffset; offset < this.log.logEndOffset; ) {
+    for (let offset = start; offset < this.log.logEndOffset; ) {
       const batches = await this.read(offset, this.world.random.pick([1, 400, 100_000]));
       // In page-cache mode a power cut may have taken all that followed what was compacted away.
       if (batches.length === 0 && this.world.durability === "page-cache") break;
@@ -345,6 +369,9 @@ export class CompactionWorld {
     });
   }
 }
+
+const from = (start: number, records: readonly KeyedRecord[]): readonly KeyedRecord[] =>
+  records.filter(({ offset }) => offset >= start);
 
 /** A reader of `seen` ends with what one of `wanted` ends with: the same last value of each key, and no key that was deleted. */
 function expectState(seen: readonly KeyedRecord[], wanted: readonly KeyedRecord[]): void {

@@ -90,6 +90,11 @@ class FakeFile implements DiskFile {
     return this.node.modifiedMs;
   }
 
+  setModifiedMs(atMs: number): void {
+    this.check("utimes");
+    this.node.modifiedMs = atMs;
+  }
+
   write(bytes: Uint8Array, at: number): void {
     const fault = this.check("write", bytes.length);
     const room = Math.min(this.disk.roomFor(this.node, at, bytes.length), fault?.written ?? bytes.length);

@@ -137,7 +137,10 @@ export class LogWorld {
   fatal: unknown = null;
   epoch = 0;
   private readonly config: LogDirectoryConfig;
-  readonly logConfig: LogConfig;
+  /** What logs are opened with. */
+  logConfig: LogConfig;
+  /** Told when a log's start was seen to move. */
+  onStartMoved: ((from: number, to: number) => void) | null = null;
   private topicIds = 0;
 
   constructor(o: WorldOptions) {
@@ -321,7 +324,9 @@ export class LogWorld {
     const { logStartOffset, durableEndOffset } = model.log!;
     expect(logStartOffset).toBeGreaterThanOrEqual(model.shownStart);
     expect(logStartOffset).toBeLessThanOrEqual(durableEndOffset);
+    const { shownStart } = model;
     model.shownStart = logStartOffset;
+    if (logStartOffset > shownStart) this.onStartMoved?.(shownStart, logStartOffset);
   }
 
   /** After a start: what survived must be a beginning of what was appended, with all that was durable in it. */
