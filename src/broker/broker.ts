@@ -9,6 +9,7 @@ import type { Clock } from "../io/clock.ts";
 import { Deadlines } from "../io/deadlines.ts";
 import { type Disk, DiskError } from "../io/disk.ts";
 import type { Random } from "../io/random.ts";
+import { settleArrival } from "../log/arrival.ts";
 import { type CleanerRunner, type CleanerSettings, LogCleaner } from "../log/cleaner.ts";
 import { cleanerInProcess } from "../log/cleaner-in-process.ts";
 import type { Log, LogConfig } from "../log/log.ts";
@@ -265,6 +266,7 @@ export class Broker {
   private async openTopic(topic: TopicImage): Promise<void> {
     this.configs.set(topic.id, effectiveTopicConfig(topic.configs, this.config));
     const logs = this.adopted.get(topic.id) ?? (await this.openLogs(topic));
+    for (const log of logs) settleArrival(log);
     this.byId.set(topic.id, this.partitionsOf(topic, logs));
   }
 
@@ -301,7 +303,7 @@ export class Broker {
     }
   }
 
-  /** All logs are open: finds the directories that are nobody's. Those of deleted topics go; others, as in Kafka, are kept under another name. */
+  /** All logs are open: finds the directories that are nobody's. Those of deleted topics and of imports that died go; others, as in Kafka, are kept under another name. */
   private async sweep(): Promise<void> {
     this.isSwept = true;
     const unclaimed = this.logs.unclaimed();
@@ -317,12 +319,19 @@ export class Broker {
     }
     for (const one of nobodys) {
       try {
-        await this.logs.setAside(one);
+        if (one.isArriving) this.removeUnfinished(one);
+        else await this.logs.setAside(one);
       } catch (error) {
         if (!(error instanceof DiskError) || isFailedSync(error)) throw error;
         this.logger.warn("a directory that belongs to no topic could not be renamed", { ...one, error: error.message });
       }
     }
+  }
+
+  /** What an import had brought when it died. In the background: who wants the name waits for it. */
+  private removeUnfinished(one: FoundPartition): void {
+    this.logger.info("what an import left that did not end is removed", { topic: one.topic, partition: one.partition });
+    this.logs.discard(one).catch(() => {}); // a failed sync ends the broker by itself
   }
 }
 

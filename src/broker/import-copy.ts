@@ -1,6 +1,13 @@
 /** Brings a checked partition's files into a directory of ours, in chunks. The source is only read; indexes and snapshots are made anew when the log is opened. */
 import type { Disk, DiskFile } from "../io/disk.ts";
-import { EPOCHS_FILE, FOREIGN_END_FILE, LOG_SUFFIX, offsetFileName, PARTITION_METADATA_FILE } from "../log/file-names.ts";
+import {
+  ARRIVING_FILE,
+  EPOCHS_FILE,
+  FOREIGN_END_FILE,
+  LOG_SUFFIX,
+  offsetFileName,
+  PARTITION_METADATA_FILE,
+} from "../log/file-names.ts";
 import { encodeForeignEnd } from "../log/foreign-end.ts";
 import { encodePartitionMetadata } from "../log/partition-metadata.ts";
 import type { CheckedPartition, SourceSegment } from "./import-check.ts";
@@ -33,6 +40,7 @@ export async function copyPartition(
     [EPOCHS_FILE, partition.epochs],
     [PARTITION_METADATA_FILE, encodePartitionMetadata(topicId)],
     [FOREIGN_END_FILE, encodeForeignEnd(partition.logEndOffset)],
+    [ARRIVING_FILE, new Uint8Array(0)],
   ];
   for (const [name, bytes] of small)
     if (bytes !== null) await write(disk, `${directory}/${name}`, async (to) => to.write(bytes, 0));

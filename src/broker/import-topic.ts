@@ -1,7 +1,7 @@
 /**
  * One topic that Kafka wrote: it comes whole or not at all. First all of it is checked, then copied beside its place, moved there, opened
- * (which checks the copy), and made known in one transaction. A crash before that leaves directories that no topic owns; the next
- * import, or the next topic of that name, replaces them.
+ * (which checks the copy), and made known in one transaction. A crash before that leaves directories that no topic owns, and that say of
+ * themselves that they are an import's: the next start removes them.
  */
 import type { Logger } from "../base/logger.ts";
 import type { ServerConfig } from "../config/server-options.ts";

@@ -69,6 +69,7 @@ describe("a partition's files", () => {
     const leaving = ["00000000000000000000.log.deleted", "00000000000000000000.index.cleaned", "leader-epoch-checkpoint.tmp"];
     for (const name of [...names, ...leaving]) await world.put(`t-0/${name}`, "x");
     expect(await reasonsOf(world)).toEqual([]);
+    await world.clock.advance(100); // the new leader epoch is written down
     const names2 = world.disk.list("/data/t-0")!.map(({ name }) => name);
     expect(names2).toEqual([LOG, "leader-epoch-checkpoint", "partition.metadata", "quarkmq-foreign-end"]);
   });

@@ -22,6 +22,8 @@ export const EPOCHS_FILE = "leader-epoch-checkpoint";
 export const PARTITION_METADATA_FILE = "partition.metadata";
 /** Ours, in directories that another broker wrote (foreign-end.ts). */
 export const FOREIGN_END_FILE = "quarkmq-foreign-end";
+/** Ours, in directories that were brought in for a topic that is not known yet (arrival.ts). */
+export const ARRIVING_FILE = "quarkmq-arriving";
 /** Ours, where a log was compacted (compaction-mark.ts). */
 export const COMPACTION_FILE = "quarkmq-compaction";
 

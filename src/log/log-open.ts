@@ -3,7 +3,14 @@ import { DiskError, fileNames, readWholeFile } from "../io/disk.ts";
 import { baseOffset, partitionLeaderEpoch } from "../record/batch.ts";
 import { scanBatches } from "./batch-scan.ts";
 import { type CompactionMark, NEVER_COMPACTED, readCompactionMark } from "./compaction-mark.ts";
-import { EPOCHS_FILE, offsetFileName, offsetOfFileName, SEGMENT_SUFFIXES, TRANSACTION_INDEX_SUFFIX } from "./file-names.ts";
+import {
+  ARRIVING_FILE,
+  EPOCHS_FILE,
+  offsetFileName,
+  offsetOfFileName,
+  SEGMENT_SUFFIXES,
+  TRANSACTION_INDEX_SUFFIX,
+} from "./file-names.ts";
 import { readForeignEnd } from "./foreign-end.ts";
 import { CorruptLog } from "./index-recovery.ts";
 import { LeaderEpochs } from "./leader-epochs.ts";
@@ -71,6 +78,7 @@ function partsOf(
     durability: context.durability,
     directory: context.directory,
     directoryExists: false,
+    isArriving: false,
     segments: [] as Segment[],
     logStartOffset: context.shared.logStarts.get(o),
     logEndOffset: point?.offset ?? 0,
@@ -144,6 +152,7 @@ async function recoverLog(
   const log = new Log(shared, {
     ...partsOf(context, o, point, epochs, producers),
     directoryExists: true,
+    isArriving: names.includes(ARRIVING_FILE),
     segments: recovered.segments,
     logStartOffset,
     logEndOffset: recovered.logEndOffset,

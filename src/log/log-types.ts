@@ -75,6 +75,8 @@ export interface LogParts {
   readonly durability: Durability;
   readonly directory: string;
   readonly directoryExists: boolean;
+  /** See arrival.ts. */
+  readonly isArriving: boolean;
   readonly segments: Segment[];
   readonly logStartOffset: number;
   readonly logEndOffset: number;

@@ -79,6 +79,8 @@ export class Log implements SyncedLog {
   /** Offset of the newest producer snapshot, -1 if there is none. */
   snapshotOffset: number;
   private directoryExists: boolean;
+  /** Its directory was brought here, for a topic that nobody had said was known when the log was opened. */
+  isArriving: boolean;
   /** The active segment's file, held from the write to the end of the append. */
   private writing: Handle | null = null;
   /** A write failed and what it left could not be removed yet. */
@@ -95,6 +97,7 @@ export class Log implements SyncedLog {
     this.durability = parts.durability;
     this.directory = parts.directory;
     this.directoryExists = parts.directoryExists;
+    this.isArriving = parts.isArriving;
     this.segments = parts.segments;
     this.logStartOffset = parts.logStartOffset;
     this.logEndOffset = parts.logEndOffset;

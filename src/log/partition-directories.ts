@@ -7,6 +7,7 @@ import type { Clock } from "../io/clock.ts";
 import { type Disk, DiskError, readWholeFile } from "../io/disk.ts";
 import type { Random } from "../io/random.ts";
 import {
+  ARRIVING_FILE,
   deletedDirectoryName,
   isDeletedDirectory,
   PARTITION_METADATA_FILE,
@@ -30,6 +31,8 @@ export interface FoundPartition {
   readonly partition: number;
   /** Null if its partition.metadata is missing or damaged. */
   readonly topicId: string | null;
+  /** It was brought in for a topic that nobody was told of (arrival.ts), unless one is known now. */
+  readonly isArriving: boolean;
 }
 
 export interface DirectoriesContext {
@@ -65,7 +68,7 @@ export class PartitionDirectories {
     const found: FoundPartition[] = [];
     for (const { name, isDirectory } of disk.list(dataPath) ?? []) {
       const parsed = isDirectory && isWanted(name) ? parsePartitionDirectory(name) : null;
-      if (parsed !== null) found.push({ ...parsed, topicId: this.topicIdIn(name) });
+      if (parsed !== null) found.push({ ...parsed, topicId: this.topicIdIn(name), isArriving: this.isArriving(name) });
     }
     return found;
   }
@@ -220,6 +223,10 @@ export class PartitionDirectories {
 
   private unique(): string {
     return Buffer.from(this.context.random.bytes(16)).toString("hex");
+  }
+
+  private isArriving(name: string): boolean {
+    return this.context.disk.exists(`${this.pathOf(name)}/${ARRIVING_FILE}`);
   }
 
   private topicIdIn(name: string): string | null {

@@ -96,6 +96,75 @@ describe("an import on a simulated disk", () => {
     });
 });
 
+/** Every so many-th call; SIM_STRIDE=1 is all of them. */
+const STRIDE = Number(process.env.SIM_STRIDE ?? 7);
+
+/** Names in the data directory that are no topic's and no file of ours. */
+function leftBehind(world: ImportWorld): string[] {
+  const known = world.topics.filter(({ name }) => world.broker.image.topicByName(name) !== undefined);
+  const theirs = new Set(known.flatMap(({ name, logs }) => logs.map((_, n) => `${name}-${n}`)));
+  const names = world.disk.list("/data")!.map(({ name }) => name);
+  return names.filter((name) => !theirs.has(name) && !/^(\.lock|quarkmq-.*|__cluster_metadata-0)$/.test(name));
+}
+
+/** An import that dies at its call number `at` to the disk. Returns how many calls it made. */
+async function dieAt(seed: number, at: number, how: "kill" | "power"): Promise<number> {
+  const world = await makeWorld(seed);
+  const { disk, clock } = world;
+  let calls = 0;
+  disk.fault = () => (calls++ < at ? null : { code: "EIO" });
+  const { done } = world.import();
+  await clock.advance(1500);
+  void done;
+  world.crash(how);
+  world.fatal = null;
+  await world.start();
+  await clock.advance(1000);
+  expect(leftBehind(world)).toEqual([]);
+  const here = await world.check();
+  await importAll(world);
+  await clock.advance(1000);
+  expect(leftBehind(world)).toEqual([]);
+  for (const { name, logs } of world.topics)
+    for (const n of logs.keys()) expect(disk.exists(`/data/${name}-${n}/quarkmq-arriving`)).toBe(false);
+  expect(await world.check()).toEqual(expect.arrayContaining(here));
+  world.checkSource();
+  await world.stop();
+  return calls;
+}
+
+test.each(["kill", "power"] as const)("dead at any call (%s), it leaves nothing behind but whole topics", async (how) => {
+  for (const seed of [2, 5]) {
+    const calls = await dieAt(seed, Number.POSITIVE_INFINITY, how);
+    expect(calls).toBeGreaterThan(100);
+    for (let at = how === "kill" ? 0 : 3; at < calls; at += STRIDE) {
+      try {
+        await dieAt(seed, at, how);
+      } catch (error) {
+        throw new Error(`seed ${seed}, call ${at}: ${error instanceof Error ? error.stack : error}`);
+      }
+    }
+  }
+});
+
+test("a directory that is no topic's and does not say that it is an import's own is kept", async () => {
+  const world = await makeWorld(2);
+  world.broker.adoptTopic = () => new Promise(() => {}); // up to here, then the process dies
+  world.import();
+  await world.clock.advance(1000);
+  const { name, logs } = world.topics[0]!;
+  for (const n of logs.keys()) world.disk.remove(`/data/${name}-${n}/quarkmq-arriving`);
+  world.crash("kill");
+  await world.start();
+  await world.clock.advance(1000);
+  const strays = leftBehind(world);
+  expect(strays.map((stray) => stray.replace(/\.[0-9a-f]{32}-stray$/, " stray"))).toEqual(
+    [...logs.keys()].map((n) => `${name}-${n} stray`),
+  );
+  await importAll(world);
+  expect(leftBehind(world)).toEqual(strays);
+});
+
 test("told to stop, it leaves whole topics, and goes on another time", async () => {
   for (let calls = 1; calls < 60; calls += 7) {
     const world = await makeWorld(calls);

@@ -293,8 +293,8 @@ describe("the data directory", () => {
     world.disk.makeDirectory(`${DATA_PATH}/c-7`);
     await world.start();
     const left = [
-      { topic: "b", partition: 0, topicId: b.topicId },
-      { topic: "c", partition: 7, topicId: null },
+      { topic: "b", partition: 0, topicId: b.topicId, isArriving: false },
+      { topic: "c", partition: 7, topicId: null, isArriving: false },
     ];
     expect(world.directory!.unclaimed()).toEqual(left);
     for (const one of left) await world.clock.run(world.directory!.setAside(one));
