@@ -17,6 +17,8 @@ const HASH_BITS = 14;
 const CHAIN_HASH_BITS = 16;
 /** The level at which Kafka takes the fast compressor; all others try harder, 1 included (CompressionType.LZ4). */
 const FAST_LEVEL = 9;
+/** What more candidates find in 64 KiB is a hundredth at most, and takes as long again. */
+const MOST_ATTEMPTS = 512;
 
 /** Hash → the last position that has it. */
 const heads = new Int32Array(1 << HASH_BITS);
@@ -32,7 +34,7 @@ export class Lz4Compressor extends BlockCompressor {
   /** `level` is 1 to 17. */
   constructor(maxBytes: number, level: number) {
     super(maxBytes, BLOCK_BYTES);
-    this.attempts = level === FAST_LEVEL ? 0 : 1 << (level - 1);
+    this.attempts = level === FAST_LEVEL ? 0 : Math.min(1 << (level - 1), MOST_ATTEMPTS);
     this.output.add(FRAME_HEADER);
   }
 
@@ -99,8 +101,8 @@ let chained = 0;
 /** Of the match that `longestAt` found last. */
 let foundDistance = 0;
 
-/** Length of the longest match among `attempts` candidates, the nearest of several; 0 if there is none. */
-function longestAt(input: Buffer, words: DataView, at: number, attempts: number): number {
+/** Length of the longest match among `attempts` candidates that is longer than `above`, the nearest of several; 0 if there is none. */
+function longestAt(input: Buffer, words: DataView, at: number, attempts: number, above: number): number {
   for (; chained <= at; chained++) {
     const slot = chainHash(words.getInt32(chained, true));
     chain[chained] = chainHeads[slot]!;
@@ -108,10 +110,11 @@ function longestAt(input: Buffer, words: DataView, at: number, attempts: number)
   }
   const word = words.getInt32(at, true);
   const end = input.length - LAST_LITERALS;
-  let longest = 0;
+  if (at + above >= end) return 0;
+  let longest = above;
   /** A longer match has these four bytes where they would make it longer. */
-  let tail = word;
-  let tailAt = 0;
+  let tailAt = above === 0 ? 0 : above - 3;
+  let tail = words.getInt32(at + tailAt, true);
   let left = attempts;
   for (let candidate = chain[at]!; candidate >= 0 && left > 0; candidate = chain[candidate]!, left--) {
     if (words.getInt32(candidate + tailAt, true) !== tail || words.getInt32(candidate, true) !== word) continue;
@@ -123,7 +126,7 @@ function longestAt(input: Buffer, words: DataView, at: number, attempts: number)
     foundDistance = at - candidate;
     if (at + length >= end) break;
   }
-  return longest;
+  return longest === above ? 0 : longest;
 }
 
 /** Takes the longest match of up to `attempts` candidates, or that of the next position if it is longer. */
@@ -136,18 +139,20 @@ function compressHard(input: Buffer, attempts: number): number {
   let literalFrom = 0;
   let at = 1;
   while (at < limit) {
-    let length = longestAt(input, words, at, attempts);
+    let length = longestAt(input, words, at, attempts, 0);
     if (length === 0) {
       at++;
       continue;
     }
     let distance = foundDistance;
     for (; at + 1 < limit; at++) {
-      const next = longestAt(input, words, at + 1, attempts);
-      if (next <= length) break;
+      const next = longestAt(input, words, at + 1, attempts, length);
+      if (next === 0) break;
       length = next;
       distance = foundDistance;
     }
+    // It may have begun before, where none was found among so few candidates.
+    for (; at > literalFrom && at > distance && input[at - 1] === input[at - 1 - distance]; at--) length++;
     to = writeSequence(input, literalFrom, at, distance, length, to);
     at += length;
     literalFrom = at;
