@@ -31,6 +31,8 @@ export class GroupCleaner {
   private readonly seam: CleanSeam;
   private readonly stats: CleanStats;
   private readonly lastRecords: ReadonlyMap<number, LastRecord>;
+  /** A batch stayed as it is because it unpacks to too much: what a later tombstone deletes may be in it. */
+  private keptWhole = false;
 
   constructor(job: CleanJob, map: OffsetMap, transactions: CleanTransactions, seam: CleanSeam, stats: CleanStats) {
     this.job = job;
@@ -104,8 +106,11 @@ export class GroupCleaner {
     const { job, map, stats } = this;
     const firstOffset = baseOffset(b, at);
     const body = bodyOf(b, at, job.limits.maxDecompressedBytes);
-    if (body === null) return { bytes: null, records: recordCount(b, at) };
-    const keepsTombstones = horizonMs === null || job.nowMs < horizonMs;
+    if (body === null) {
+      this.keptWhole = true;
+      return { bytes: null, records: recordCount(b, at) };
+    }
+    const keepsTombstones = horizonMs === null || job.nowMs < horizonMs || this.keptWhole;
     const keeps = (walk: RecordWalk): boolean => {
       const offset = firstOffset + walk.offsetDelta;
       if (offset > map.latestOffset || control) return true;

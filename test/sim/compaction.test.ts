@@ -77,3 +77,15 @@ test("a log is compacted: superseded records go, offsets stay, and in time the t
   await w.check();
   await w.stop();
 });
+
+test("a tombstone stays as long as a batch lies before it that unpacks to too much to be cleaned", async () => {
+  const limits = { dedupeBufferBytes: 24 * 1000, maxDecompressedBytes: 150 };
+  const w = new CompactionWorld({ seed: 3, keys: 150, limits, compaction: { deleteRetentionMs: 0 } });
+  await w.begin();
+  for (let pass = 0; pass < 5; pass++) {
+    for (let i = 0; i < 40; i++) w.append();
+    await w.world.clock.advance(1000);
+    await w.check();
+  }
+  await w.stop();
+});
