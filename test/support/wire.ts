@@ -77,9 +77,14 @@ export function fetchRequest(
   topic: string,
   partition: number,
   offset: number,
-  { maxWaitMs, minBytes = 1, maxBytes = 1 << 20 }: { maxWaitMs: number; minBytes?: number; maxBytes?: number },
+  {
+    maxWaitMs,
+    minBytes = 1,
+    maxBytes = 1 << 20,
+    committed = false,
+  }: { maxWaitMs: number; minBytes?: number; maxBytes?: number; committed?: boolean },
 ): Buffer {
-  const limits = [int32(-1), int32(maxWaitMs), int32(minBytes), int32(maxBytes), Buffer.from([0])];
+  const limits = [int32(-1), int32(maxWaitMs), int32(minBytes), int32(maxBytes), Buffer.from([committed ? 1 : 0])];
   const what = [int32(1), string(topic), int32(1), int32(partition), int64(offset), int32(maxBytes)];
   return request(1, 4, id, Buffer.concat([...limits, ...what]));
 }

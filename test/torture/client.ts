@@ -2,7 +2,7 @@
 
 import { connect, type Socket } from "node:net";
 import { fetchRequest, int16, int32, request, string } from "../support/wire.ts";
-import { type Producer, type ReadRecord, readBatches } from "./batches.ts";
+import { type Producer, type ReadBatch, type ReadRecord, readBatches } from "./batches.ts";
 
 /** An error code where none was expected. */
 export class Refused extends Error {
@@ -16,6 +16,14 @@ export class Refused extends Error {
 
 /** The connection ended before the answer came. */
 export class Disconnected extends Error {}
+
+export interface Fetched {
+  highWatermark: number;
+  lastStableOffset: number;
+  /** Transactions that were aborted, and where their records begin. */
+  aborted: { producerId: number; firstOffset: number }[];
+  batches: ReadBatch[];
+}
 
 interface Waiting {
   resolve: (frame: Buffer) => void;
@@ -140,14 +148,34 @@ export class Client {
 
   /** What a partition has from an offset on, up to 1 MiB or so, and its high watermark. Throws Refused and Unacceptable. */
   async fetch(topic: string, partition: number, offset: number): Promise<{ highWatermark: number; records: ReadRecord[] }> {
-    const answer = await this.ask(fetchRequest(this.nextId(), topic, partition, offset, { maxWaitMs: 0, minBytes: 0 }));
+    const { highWatermark, batches } = await this.fetchBatches(topic, partition, offset, { committed: false });
+    const records = batches.flatMap((batch) => batch.records).filter((record) => record.offset >= offset);
+    return { highWatermark, records };
+  }
+
+  /** The same, batch by batch: of all that there is, or of what comes before the last stable offset. */
+  async fetchBatches(
+    topic: string,
+    partition: number,
+    offset: number,
+    { committed, maxBytes = 1 << 20 }: { committed: boolean; maxBytes?: number },
+  ): Promise<Fetched> {
+    const limits = { maxWaitMs: 0, minBytes: 0, maxBytes, committed };
+    const answer = await this.ask(fetchRequest(this.nextId(), topic, partition, offset, limits));
     const at = 4 + 4 + 4 + 2 + answer.readInt16BE(12) + 4 + 4;
     const code = answer.readInt16BE(at);
     if (code !== 0) throw new Refused(`to read ${topic}-${partition} at ${offset}`, code);
-    const aborted = Math.max(0, answer.readInt32BE(at + 18));
-    const size = Math.max(0, answer.readInt32BE(at + 22 + aborted * 16));
-    const from = at + 26 + aborted * 16;
-    const records = readBatches(answer.subarray(from, from + size)).filter((record) => record.offset >= offset);
-    return { highWatermark: Number(answer.readBigInt64BE(at + 2)), records };
+    const aborted = Array.from({ length: Math.max(0, answer.readInt32BE(at + 18)) }, (_, i) => ({
+      producerId: Number(answer.readBigInt64BE(at + 22 + i * 16)),
+      firstOffset: Number(answer.readBigInt64BE(at + 30 + i * 16)),
+    }));
+    const size = Math.max(0, answer.readInt32BE(at + 22 + aborted.length * 16));
+    const from = at + 26 + aborted.length * 16;
+    return {
+      highWatermark: Number(answer.readBigInt64BE(at + 2)),
+      lastStableOffset: Number(answer.readBigInt64BE(at + 10)),
+      aborted,
+      batches: readBatches(answer.subarray(from, from + size)),
+    };
   }
 }

@@ -1,6 +1,6 @@
 /** Tortures that end the broker, or its machine, in the middle of its work. */
 
-import { appendFileSync, readdirSync, statSync } from "node:fs";
+import { appendFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { canMount, canMountLoop, LoopDisk, SmallDisk } from "../support/disks.ts";
 import { run as runProgram } from "../support/tools.ts";
@@ -15,12 +15,12 @@ async function cycles(run: Run, scene: Scene, disturb: () => Promise<unknown>): 
   let done = 0;
   for (; goesOn(run, done); done++) {
     await scene.progress(run.random.int(60));
-    if (run.random.chance(0.5)) await scene.view.follow();
+    if (run.random.chance(0.5)) await scene.follow();
     await sleep(run.random.int(15));
     await disturb();
   }
   await scene.progress(1);
-  return `${done} cycles, ${await scene.check()} records`;
+  return `${done} cycles, ${await scene.check()}`;
 }
 
 export const kill: Torture = {
@@ -52,10 +52,13 @@ export const pause: Torture = {
   },
 };
 
-/** The active segment of a partition. */
-export function activeSegment(dir: string): string {
-  const logs = readdirSync(dir).filter((name) => name.endsWith(".log"));
-  return join(dir, logs.sort().at(-1)!);
+/** The active segment of a partition; null if it died before it had one. */
+function activeSegment(dir: string): string | null {
+  const last = readdirSync(dir)
+    .filter((name) => name.endsWith(".log"))
+    .sort()
+    .at(-1);
+  return last === undefined ? null : join(dir, last);
 }
 
 /** What a write that was cut off, or another program, may leave behind the last batch. */
@@ -81,18 +84,21 @@ function tornTail(run: Run, partition: number): Buffer {
   }
 }
 
+/** Directories of partitions, the coordinators' among them. */
+const tearable = /^(torture|transactions|__transaction_state|__consumer_offsets)-(\d+)$/;
+
 export const torn: Torture = {
   name: "torn",
   cycles: { bounded: 10, endless: 60 },
   async run(run) {
-    const partitions = 6;
-    const scene = await Scene.open(run, partitions);
+    const scene = await Scene.open(run, 6);
     return cycles(run, scene, async () => {
       await scene.target.kill();
-      for (let p = 0; p < partitions; p++) {
-        const dir = scene.target.partitionDir(scene.topic, p);
-        if (run.random.chance(0.6) && statSync(dir, { throwIfNoEntry: false }))
-          appendFileSync(activeSegment(dir), tornTail(run, p));
+      const { dataDir } = scene.target;
+      for (const name of readdirSync(dataDir)) {
+        const partition = tearable.exec(name);
+        const segment = partition && activeSegment(join(dataDir, name));
+        if (segment && run.random.chance(0.6)) appendFileSync(segment, tornTail(run, Number(partition[2])));
       }
       await scene.target.start();
     });
@@ -133,7 +139,7 @@ export const full: Torture = {
     return cycles(run, scene, async () => {
       await runProgram(["sh", "-c", `cat /dev/zero > ${ballast}`]);
       await sleep(200 + run.random.int(400));
-      await scene.view.follow(); // readers are served meanwhile
+      await scene.follow(); // readers are served meanwhile
       if (run.random.chance(0.3)) await scene.target.kill();
       await runProgram(["rm", "-f", ballast]);
       if (scene.target.pid < 0) await scene.target.start();

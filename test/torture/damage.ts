@@ -117,7 +117,7 @@ export const damaged: Torture = {
   cycles: { bounded: 8, endless: 60 },
   async run(run) {
     const partitions = 6;
-    const scene = await Scene.open(run, partitions, { settings: { "log.segment.bytes": "20480" } });
+    const scene = await Scene.open(run, partitions, { settings: { "log.segment.bytes": "20480" }, transactional: 0 });
     await scene.progress(1500);
     await scene.check();
     const truth = scene.view.partitions;

@@ -79,7 +79,6 @@ export const syscalls: Torture = {
       } else if (fault.fatal && outcome === "went on") throw new Violation(`${what}\n${said}`);
     }
     await until("the broker to serve", () => scene.progress(1).then(() => true));
-    const records = await scene.check();
-    return `${done} cycles, ${records} records; ${[...counted].map(([what, n]) => `${n} x ${what}`).join(", ")}`;
+    return `${done} cycles, ${await scene.check()}; ${[...counted].map(([what, n]) => `${n} x ${what}`).join(", ")}`;
   },
 };

@@ -4,6 +4,7 @@ import type { SeededRandom } from "../sim/seeded-random.ts";
 import { type Settings, startTarget, type Target } from "../support/target.ts";
 import { sleep } from "../support/until.ts";
 import { Client } from "./client.ts";
+import { Transactions, transactionSettings } from "./committed.ts";
 import { check, Load, View } from "./load.ts";
 
 export interface Run {
@@ -30,23 +31,35 @@ export interface Torture {
 /** Whether another cycle begins. */
 export const goesOn = (run: Run, done: number): boolean => done < run.cycles && Date.now() < run.deadlineMs;
 
-/** A broker under two loads, one idempotent and one plain, and a consumer that follows. */
+export interface SceneOptions {
+  dataDir?: string;
+  settings?: Settings;
+  /** Partitions that transactions write to; 0 for none. */
+  transactional?: number;
+}
+
+/** A broker under three loads, one idempotent, one plain, one of transactions, and two consumers that follow. */
 export class Scene {
   readonly target: Target;
   readonly topic = "torture";
   readonly loads: Load[];
   readonly view: View;
+  readonly transactions: Transactions | null;
 
-  private constructor(target: Target, loads: Load[], view: View) {
+  private constructor(target: Target, loads: Load[], view: View, transactions: Transactions | null) {
     this.target = target;
     this.loads = loads;
     this.view = view;
+    this.transactions = transactions;
   }
 
-  static async open(run: Run, partitions: number, { dataDir, settings = {} }: { dataDir?: string; settings?: Settings } = {}) {
+  static async open(run: Run, partitions: number, { dataDir, settings = {}, transactional = 6 }: SceneOptions = {}) {
     // Small segments and frequent recovery points: everything that happens seldom happens in every run.
     const small = { "log.segment.bytes": "65536", "log.flush.offset.checkpoint.interval.ms": "100" };
-    const target = await startTarget({ ...(dataDir ? { dataDir } : {}), settings: { ...small, ...settings } });
+    const target = await startTarget({
+      ...(dataDir ? { dataDir } : {}),
+      settings: { ...small, ...transactionSettings, ...settings },
+    });
     run.cleanUp(() => target.destroy());
     const loads = [true, false].map((idempotent) => {
       return new Load(target.port, {
@@ -57,34 +70,50 @@ export class Scene {
         spread: Math.ceil(partitions / 2),
       });
     });
-    const scene = new Scene(target, loads, new View(target.port, "torture", partitions));
+    const transactions = transactional > 0 ? new Transactions(target.port, transactional, run.random) : null;
+    const scene = new Scene(target, loads, new View(target.port, "torture", partitions), transactions);
     const client = await Client.open(target.port);
     await client.createTopic("torture", partitions);
+    if (transactions !== null) await client.createTopic(transactions.topic, transactions.partitions);
     client.close();
     run.cleanUp(async () => {
-      for (const load of loads) await Promise.race([load.stop().catch(() => {}), sleep(2000)]);
+      for (const load of scene.#all) await Promise.race([load.stop().catch(() => {}), sleep(2000)]);
     });
-    for (const load of loads) load.start();
+    for (const load of scene.#all) load.start();
     return scene;
+  }
+
+  get #all() {
+    return [...this.loads, ...(this.transactions?.loads ?? [])];
   }
 
   get acknowledged(): number {
     return this.loads.reduce((sum, load) => sum + load.acknowledged, 0);
   }
 
-  /** Waits until each load has `more` records acknowledged. Throws when one has found a fault, or after a minute. */
+  /** Waits until each load has `more` records acknowledged, and one more transaction. Throws when one has found a fault, or after a minute. */
   async progress(more: number): Promise<void> {
     const goals = this.loads.map((load) => load.acknowledged + more);
+    const ended = (this.transactions?.ended ?? 0) + Math.min(1, more);
     for (const until = Date.now() + 60_000; ; await sleep(2)) {
-      for (const { fault } of this.loads) if (fault) throw fault;
-      if (this.loads.every((load, i) => load.acknowledged >= goals[i]!)) return;
+      for (const { fault } of this.#all) if (fault) throw fault;
+      const reached = this.loads.every((load, i) => load.acknowledged >= goals[i]!);
+      if (reached && (this.transactions === null || this.transactions.ended >= ended)) return;
       if (Date.now() > until) throw new Error(`no progress in a minute\n${this.target.log().slice(-3000)}`);
     }
   }
 
-  /** Ends the loads and reads everything back. Gives how many records there are. */
-  async check(): Promise<number> {
+  /** Reads what is new. */
+  async follow(): Promise<void> {
+    await this.view.follow();
+    await this.transactions?.follow();
+  }
+
+  /** Ends the loads and reads everything back. Gives what there is: "10412 records, 511 transactions (…)". */
+  async check(): Promise<string> {
     for (const load of this.loads) await load.stop();
-    return check(this.target.port, this.topic, this.loads, this.view);
+    const records = await check(this.target.port, this.topic, this.loads, this.view);
+    if (this.transactions === null) return `${records} records`;
+    return `${records} records, ${await this.transactions.check()}`;
   }
 }
