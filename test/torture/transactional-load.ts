@@ -21,6 +21,9 @@ import {
 /** What a transaction may last. Whoever is refused earlier than this was refused wrongly. */
 export const TIMEOUT_MS = 1000;
 
+/** How long a producer asks again and again. No disk is full, and no end of a transaction unfinished, for so long. */
+const PATIENCE_MS = 30_000;
+
 /**
  * Error codes after which a producer asks again: UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER, the coordinator's LOAD_IN_PROGRESS,
  * NOT_AVAILABLE and NOT_COORDINATOR, NOT_ENOUGH_REPLICAS, CONCURRENT_TRANSACTIONS, STORAGE.
@@ -214,13 +217,14 @@ export class TransactionalLoad {
    */
   async #insist<T>(what: Exchange<T>, code: (answer: T) => number, mayLoseAnswer = false): Promise<T> {
     const { random } = this.options;
-    for (;;) {
+    for (const until = Date.now() + PATIENCE_MS; ; ) {
       try {
         const client = await this.#connected();
         const asking = exchange(client, what);
         if (mayLoseAnswer && random.chance(0.03)) client.close();
         const answer = await asking;
         if (!retriable.has(code(answer))) return answer;
+        if (Date.now() > until) throw new Violation(`${this.#who.transactionalId} asks API ${what.api} in vain: ${code(answer)}`);
         await sleep(2 + random.int(10));
       } catch (error) {
         if (!(error instanceof Disconnected)) throw error;
