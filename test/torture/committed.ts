@@ -3,7 +3,7 @@
 import type { SeededRandom } from "../sim/seeded-random.ts";
 import { sleep } from "../support/until.ts";
 import type { ReadRecord } from "./batches.ts";
-import { Client, type Fetched } from "./client.ts";
+import { Client, Disconnected, type Fetched } from "./client.ts";
 import { Violation, valueFor } from "./load.ts";
 import { committedOffset, exchange, newer, older } from "./transaction-requests.ts";
 import { type Transaction, TransactionalLoad } from "./transactional-load.ts";
@@ -31,6 +31,9 @@ export class Transactions {
   readonly #random: SeededRandom;
   /** What the consumer that follows has got, by partition. */
   readonly #seen: Seen[];
+  #following: Promise<void> | null = null;
+  #isOver = false;
+  #fault: Error | null = null;
 
   constructor(port: number, partitions: number, random: SeededRandom) {
     this.#port = port;
@@ -51,20 +54,56 @@ export class Transactions {
     return this.loads.reduce((sum, load) => sum + load.ended, 0);
   }
 
-  /** Reads everything that is new and committed. What is seen must be in a transaction that its producer wanted committed. */
-  async follow(): Promise<void> {
-    await this.#withClient(async (client) => {
-      for (const [p, seen] of this.#seen.entries()) await this.#readOn(client, p, seen);
+  /** The first thing that no broker may say. */
+  get fault(): Error | null {
+    return this.#fault ?? this.loads.find(({ fault }) => fault !== null)?.fault ?? null;
+  }
+
+  start(): void {
+    for (const load of this.loads) load.start();
+    this.#following = this.#followOn().catch((error) => {
+      this.#fault = error as Error;
     });
+  }
+
+  /** Ends the load, and then the consumer. */
+  async stop(): Promise<void> {
+    await Promise.allSettled(this.loads.map((load) => load.stop()));
+    this.#isOver = true;
+    await this.#following;
+    if (this.fault) throw this.fault;
+  }
+
+  /** A consumer is always reading, also at the moment of a death. */
+  async #followOn(): Promise<void> {
+    for (; !this.#isOver; await sleep(this.#random.int(10))) {
+      const client = await Client.open(this.#port).catch(() => null);
+      try {
+        while (client !== null && !this.#isOver) {
+          await this.#follow(client);
+          await sleep(this.#random.int(10));
+        }
+      } catch (error) {
+        if (!(error instanceof Disconnected)) throw error;
+      } finally {
+        client?.close();
+      }
+    }
+  }
+
+  /** Reads everything that is new and committed. What is seen must be in a transaction that its producer wanted committed. */
+  async #follow(client: Client): Promise<void> {
+    for (const [p, seen] of this.#seen.entries()) await this.#readOn(client, p, seen);
   }
 
   /** Ends the load, reads everything back, and compares. Gives what there was: "511 transactions (301 committed, 97 open, …)". */
   async check(): Promise<string> {
-    for (const load of this.loads) await load.stop();
-    await this.#settle();
-    await this.follow();
+    await this.stop();
     const committed = new Map<string, Set<number>>();
-    await this.#withClient(async (client) => {
+    const client = await Client.open(this.#port);
+    try {
+      await this.#settle(client);
+      await this.#follow(client);
       for (const [p, seen] of this.#seen.entries()) {
         await this.#checkAgain(client, p, seen.records);
         this.#checkOrder(p, seen.records, committed);
@@ -74,37 +113,25 @@ export class Transactions {
         for (const transaction of load.transactions) checkWhole(load, transaction, committed);
         await this.#checkGroup(client, load, committed);
       }
-    });
+    } finally {
+      client.close();
+    }
     const states = this.loads.flatMap((load) => load.transactions.map(({ state }) => state));
     const counted = [...new Set(states)].sort().map((one) => `${states.filter((state) => state === one).length} ${one}`);
     return `${states.length} transactions (${counted.join(", ")})`;
   }
 
-  async #withClient(work: (client: Client) => Promise<void>): Promise<void> {
-    const client = await Client.open(this.#port);
-    try {
-      await work(client);
-    } finally {
-      client.close();
-    }
-  }
-
   /** Waits until no transaction is open, also of those that nobody ends. */
-  async #settle(): Promise<void> {
-    await this.#withClient(async (client) => {
-      const until = Date.now() + SETTLE_MS;
-      for (let p = 0; p < this.partitions; p++)
-        for (;;) {
-          const { highWatermark, lastStableOffset } = await client.fetchBatches(this.topic, p, 0, {
-            committed: true,
-            maxBytes: 1,
-          });
-          if (highWatermark === lastStableOffset) break;
-          if (Date.now() > until)
-            throw new Violation(`${this.topic}-${p}: the last stable offset stays at ${lastStableOffset} of ${highWatermark}`);
-          await sleep(50);
-        }
-    });
+  async #settle(client: Client): Promise<void> {
+    const until = Date.now() + SETTLE_MS;
+    for (let p = 0; p < this.partitions; p++)
+      for (;;) {
+        const { highWatermark, lastStableOffset } = await client.fetchBatches(this.topic, p, 0, { committed: true, maxBytes: 1 });
+        if (highWatermark === lastStableOffset) break;
+        if (Date.now() > until)
+          throw new Violation(`${this.topic}-${p}: the last stable offset stays at ${lastStableOffset} of ${highWatermark}`);
+        await sleep(50);
+      }
   }
 
   /** From where `seen` ends to the last stable offset. */

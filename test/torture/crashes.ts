@@ -15,7 +15,7 @@ async function cycles(run: Run, scene: Scene, disturb: () => Promise<unknown>): 
   let done = 0;
   for (; goesOn(run, done); done++) {
     await scene.progress(run.random.int(60));
-    if (run.random.chance(0.5)) await scene.follow();
+    if (run.random.chance(0.5)) await scene.view.follow();
     await sleep(run.random.int(15));
     await disturb();
   }
@@ -140,7 +140,7 @@ export const full: Torture = {
     return cycles(run, scene, async () => {
       await runProgram(["sh", "-c", `cat /dev/zero > ${ballast}`]);
       await sleep(200 + run.random.int(400));
-      await scene.follow(); // readers are served meanwhile
+      await scene.view.follow(); // readers are served meanwhile
       if (run.random.chance(0.3)) await scene.target.kill();
       await runProgram(["rm", "-f", ballast]);
       if (scene.target.pid < 0) await scene.target.start();

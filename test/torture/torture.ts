@@ -38,7 +38,7 @@ export interface SceneOptions {
   transactional?: number;
 }
 
-/** A broker under three loads, one idempotent, one plain, one of transactions, and two consumers that follow. */
+/** A broker under three loads, one idempotent, one plain, one of transactions, and two consumers that follow: of all, and of what is committed. */
 export class Scene {
   readonly target: Target;
   readonly topic = "torture";
@@ -83,8 +83,9 @@ export class Scene {
     return scene;
   }
 
-  get #all() {
-    return [...this.loads, ...(this.transactions?.loads ?? [])];
+  /** What goes on all the time. */
+  get #all(): (Load | Transactions)[] {
+    return this.transactions === null ? this.loads : [...this.loads, this.transactions];
   }
 
   get acknowledged(): number {
@@ -101,12 +102,6 @@ export class Scene {
       if (reached && (this.transactions === null || this.transactions.ended >= ended)) return;
       if (Date.now() > until) throw new Error(`no progress in a minute\n${this.target.log().slice(-3000)}`);
     }
-  }
-
-  /** Reads what is new. */
-  async follow(): Promise<void> {
-    await this.view.follow();
-    await this.transactions?.follow();
   }
 
   /** Ends the loads and reads everything back. Gives what there is: "10412 records, 511 transactions (…)". */

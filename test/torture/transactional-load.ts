@@ -241,7 +241,9 @@ export class TransactionalLoad {
   async #connected(): Promise<Client> {
     while (this.#client === null || this.#client.closed) {
       this.#client = await Client.open(this.#port).catch(() => null);
-      if (this.#client === null) await sleep(3);
+      if (this.#client !== null) break;
+      if (this.#stopping) throw new Died();
+      await sleep(3);
     }
     return this.#client;
   }
