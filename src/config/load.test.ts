@@ -214,6 +214,17 @@ test("retention is a time or no limit, in each of Kafka's units", () => {
   ]);
 });
 
+test("the coordinators' topics are not given segments that no topic may have", () => {
+  // LogConfig: segment.bytes is at least 1 MiB (KIP-1030). With less they could not be made, and no group or transaction would work.
+  const args = ["--set", "offsets.topic.segment.bytes=8192", "--set", "transaction.state.log.segment.bytes=1048575"];
+  expect(faultsOf({ args }).map((fault) => fault.replace(/: must be .*/, ""))).toEqual([
+    "command line: --set offsets.topic.segment.bytes = 8192",
+    "command line: --set transaction.state.log.segment.bytes = 1048575",
+  ]);
+  const enough = ["--set", "offsets.topic.segment.bytes=1048576", "--set", "transaction.state.log.segment.bytes=1048576"];
+  expect(faultsOf({ args: enough })).toEqual([]);
+});
+
 test("variables of Kubernetes and Docker links for a service called quarkmq are not options", () => {
   const env = {
     QUARKMQ_SERVICE_HOST: "10.0.0.1",

@@ -413,7 +413,7 @@ export const serverOptions = {
   ),
   offsetsTopicSegmentBytes: option(
     "group.offsets_segment_bytes",
-    bytes(1024, INT_MAX),
+    bytes(MIB, INT_MAX),
     100 * MIB,
     "Size of the segments of __consumer_offsets.",
     ["offsets.topic.segment.bytes"],
@@ -602,7 +602,7 @@ export const serverOptions = {
   ),
   transactionStateSegmentBytes: option(
     "transaction.state_segment_bytes",
-    bytes(1024, INT_MAX),
+    bytes(MIB, INT_MAX),
     100 * MIB,
     "Size of the segments of __transaction_state.",
     ["transaction.state.log.segment.bytes"],
