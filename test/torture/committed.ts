@@ -8,11 +8,13 @@ import { Violation, valueFor } from "./load.ts";
 import { committedOffset, exchange, newer, older } from "./transaction-requests.ts";
 import { type Transaction, TransactionalLoad } from "./transactional-load.ts";
 
-/** Options of the broker with which transactions that were left open are aborted soon. */
+/** Options of the broker: transactions that were left open are aborted soon, and the coordinators' topics compacted often. */
 export const transactionSettings = {
   "transaction.abort.timed.out.transaction.cleanup.interval.ms": "200",
   "transaction.state.log.num.partitions": "3",
   "offsets.topic.num.partitions": "3",
+  "log.cleaner.backoff.ms": "100",
+  "log.cleaner.min.cleanable.ratio": "0.01",
 };
 
 /** How long it may take, at the end, until nothing is open. */

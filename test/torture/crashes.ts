@@ -115,7 +115,7 @@ export const power: Torture = {
     // Few files are synced each by itself, many by one syncfs.
     const scene = await Scene.open(run, run.random.pick([6, 120]), {
       dataDir: join(disk.path, "data"),
-      settings: { "log.segment.bytes": "20480", "log.roll.ms": "700" },
+      settings: { "log.segment.bytes": "20480" },
     });
     return cycles(run, scene, async () => {
       await sleep(run.random.int(150));

@@ -55,7 +55,11 @@ export class Scene {
 
   static async open(run: Run, partitions: number, { dataDir, settings = {}, transactional = 6 }: SceneOptions = {}) {
     // Small segments and frequent recovery points: everything that happens seldom happens in every run.
-    const small = { "log.segment.bytes": "65536", "log.flush.offset.checkpoint.interval.ms": "100" };
+    const small = {
+      "log.segment.bytes": "65536",
+      "log.roll.ms": "700",
+      "log.flush.offset.checkpoint.interval.ms": "100",
+    };
     const target = await startTarget({
       ...(dataDir ? { dataDir } : {}),
       settings: { ...small, ...transactionSettings, ...settings },
