@@ -74,6 +74,9 @@ export interface FetchOwner {
 
 type Aborted = AbortedTransaction[] | null;
 
+type Whole = readonly [StoredRead, Aborted];
+type Read = () => StoredRead | Promise<StoredRead>;
+
 const NONE_ABORTED: AbortedTransaction[] = [];
 const NO_RESULTS: TargetResult[] = [];
 /** Of a target whose read has yet to come: what moves until then, the read will bring. */
@@ -115,7 +118,7 @@ export class FetchRun {
   moved(target: FetchTarget, bytes: number): void {
     if (this.state === "ended" || target.available === UNREAD) return;
     this.count(target, bytes);
-    if (this.state === "parked" && this.readable >= this.limits.minBytes) this.wake(false);
+    if (this.state === "parked" && (this.readable >= this.limits.minBytes || isReleased(target))) this.wake(false);
   }
 
   /** The partition of a target of this fetch was closed. */
@@ -137,16 +140,20 @@ export class FetchRun {
     else this.parkUnlessMoved();
   }
 
-  /** What was counted was readable, but a reader of committed data may not have seen it: then it waits on. */
+  /** What was counted was readable, but a reader of committed data may have seen less of it, or nothing: then it waits on. */
   private afterLaterRead(isLast: boolean): void {
-    if (isLast || this.urgent || this.bytes > 0 || this.clock.monotonicMs() >= this.endsAtMs) this.finish();
+    const { isolation, minBytes } = this.limits;
+    const isEnough = isolation === "read_committed" ? this.bytes >= minBytes || this.hasMore() : this.bytes > 0;
+    if (isLast || this.urgent || isEnough || this.clock.monotonicMs() >= this.endsAtMs) this.finish();
     else this.parkUnlessMoved();
   }
 
   private parkUnlessMoved(): void {
     // While one target was read from the disk, a partition closed, or enough came to others that had been read before.
     const { hasClosed } = this;
-    if (hasClosed || this.readable >= this.limits.minBytes) return this.read(() => this.afterLaterRead(hasClosed));
+    const isReleasedMeanwhile = this.results.some(({ target }) => isReleased(target));
+    if (hasClosed || isReleasedMeanwhile || this.readable >= this.limits.minBytes)
+      return this.read(() => this.afterLaterRead(hasClosed));
     this.dropResults(); // the records that they hold would be held for as long as it waits
     this.state = "parked";
     this.beginYield();
@@ -267,21 +274,13 @@ export class FetchRun {
       const { isolation } = this.limits;
       const limitOffset = partition.readableEnd(isolation);
       const maxBytes = Math.min(target.maxBytes, this.remaining);
-      const read = partition.read(target.fetchOffset, isolation, maxBytes, this.bytes === 0);
-      if (!(read instanceof Promise)) {
-        const aborted = this.abortedIn(read, target, partition);
-        if (aborted instanceof Promise)
-          return this.keepLate(
-            this.together(read, () => aborted),
-            target,
-            partition,
-            limitOffset,
-          );
-        this.keep(target, partition, read, limitOffset, null, aborted);
-        return null;
-      }
-      const whole = read.then((late) => this.together(late, () => this.abortedIn(late, target, partition)));
-      return this.keepLate(whole, target, partition, limitOffset);
+      const atLeastOne = this.bytes === 0;
+      const read = (): StoredRead | Promise<StoredRead> => partition.read(target.fetchOffset, isolation, maxBytes, atLeastOne);
+      const whole = this.readWhole(read, target, partition);
+      if (whole instanceof Promise) return this.keepLate(whole, target, partition, limitOffset);
+      const [stored, aborted] = whole;
+      this.keep(target, partition, stored, limitOffset, null, aborted);
+      return null;
     } catch (error) {
       this.refuse(target, error);
       return null;
@@ -295,21 +294,37 @@ export class FetchRun {
     return partition.log.abortedTransactions(target.fetchOffset, read.nextOffset);
   }
 
-  private async together(read: StoredRead, aborted: () => Aborted | Promise<Aborted>): Promise<[StoredRead, Aborted]> {
-    try {
-      return [read, await aborted()];
-    } catch (error) {
-      releaseChunks(read.chunks);
-      throw error;
-    }
+  /** What `read` gives, with what a reader of committed data must leave out of it. */
+  private readWhole(read: Read, target: FetchTarget, partition: Partition): Whole | Promise<Whole> {
+    const { swaps } = partition.log;
+    const stored = read();
+    if (stored instanceof Promise) return this.together(read, swaps, stored, null, target, partition);
+    const aborted = this.abortedIn(stored, target, partition);
+    return aborted instanceof Promise ? this.together(read, swaps, stored, aborted, target, partition) : [stored, aborted];
   }
 
-  private keepLate(
-    pending: Promise<[StoredRead, Aborted]>,
+  /** Once more if segments left the log meanwhile, or others took their place: what those that are there know of aborted transactions need not be all of it. */
+  private async together(
+    read: Read,
+    swaps: number,
+    pending: StoredRead | Promise<StoredRead>,
+    asked: Promise<Aborted> | null,
     target: FetchTarget,
     partition: Partition,
-    limitOffset: number,
-  ): Promise<void> {
+  ): Promise<Whole> {
+    const stored = await pending;
+    try {
+      const aborted = await (asked ?? this.abortedIn(stored, target, partition));
+      if (aborted === null || swaps === partition.log.swaps) return [stored, aborted];
+    } catch (error) {
+      releaseChunks(stored.chunks);
+      throw error;
+    }
+    releaseChunks(stored.chunks);
+    return await this.readWhole(read, target, partition);
+  }
+
+  private keepLate(pending: Promise<Whole>, target: FetchTarget, partition: Partition, limitOffset: number): Promise<void> {
     return pending.then(
       ([read, aborted]) => {
         if (this.state !== "ended") this.keep(target, partition, read, limitOffset, null, aborted);
@@ -352,6 +367,8 @@ export class FetchRun {
     this.bytes += read.bytes;
     this.remaining = Math.max(0, this.remaining - read.bytes);
     this.count(target, read.bytes);
+    const isHeldBack = this.limits.isolation === "read_committed" && limitOffset < partition.highWatermark;
+    target.heldBackAt = isHeldBack ? limitOffset : -1;
     this.results.push({
       target,
       errorCode: ErrorCode.NONE,
@@ -399,6 +416,10 @@ export class FetchRun {
     return false;
   }
 }
+
+/** The transaction has ended for which a read of the target ended early: much may be readable by that alone. */
+const isReleased = ({ heldBackAt, partition }: FetchTarget): boolean =>
+  heldBackAt >= 0 && partition !== null && partition.lastStableOffset > heldBackAt;
 
 /**
  * KIP-595: the client's history differs from ours below its fetch offset. Null when it does not, or when it did not say.

@@ -28,6 +28,8 @@ export class FetchTarget implements PartitionWatcher {
   partition: Partition | null = null;
   /** For FetchRun: readable bytes from the fetch offset on, counted since its last read; negative while that has yet to come. */
   available = 0;
+  /** For FetchRun: where its last read ended because of a transaction that was open; -1 if it did not. */
+  heldBackAt = -1;
   private readonly listener: TargetListener;
 
   constructor(topic: string, topicId: string, index: number, listener: TargetListener) {

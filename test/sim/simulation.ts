@@ -21,6 +21,8 @@ import type { PartitionModel } from "./simulation/partition-model.ts";
 import { IdempotentProducer, PlainProducer, STAYS } from "./simulation/producers.ts";
 import { kept, leftOver } from "./simulation/remains.ts";
 import { configsOf, TopicsModel } from "./simulation/topics-model.ts";
+import { TransactionalProducer } from "./simulation/transactional.ts";
+import type { Place } from "./simulation/transactions-model.ts";
 
 export interface Outcome {
   readonly seed: number;
@@ -65,9 +67,11 @@ class Simulation {
   private readonly random: SeededRandom;
   private readonly observer: Observer;
   private readonly keeper: Keeper;
+  private readonly admin: Admin;
   private readonly consumers: Consumer[] = [];
   private readonly members: Member[] = [];
   private readonly groups: GroupModel[] = [];
+  private readonly transactional: TransactionalProducer[] = [];
   /** Everybody, some of them more than once: those act more often. */
   private readonly actors: Actor[] = [];
   private readonly isPageCache: boolean;
@@ -86,6 +90,8 @@ class Simulation {
       logSegmentDeleteDelayMs: random.pick([0, 10, 1000]),
       logCleanerBackoffMs: random.pick([30, 1000]),
       logCleanerDedupeBufferBytes: random.pick([100, 10_000]),
+      transactionStateNumPartitions: 2,
+      transactionAbortIntervalMs: random.pick([40, 1000]),
     });
     this.world.unpacking = { laterChance: random.pick([0, 0, 0.3, 1]), maxMs: random.pick([1, 20]) };
     this.history = new History(this.world.clock);
@@ -95,6 +101,7 @@ class Simulation {
     const given = new Set<number>();
     this.observer = new Observer(this.arena, "observer", given);
     this.keeper = new Keeper(this.arena);
+    this.admin = new Admin(this.arena, "admin");
     this.gather(given);
     this.world.onUnexpected = (error) => {
       this.history.check("no error without a cause", false, () => String((error as Error).stack));
@@ -115,13 +122,18 @@ class Simulation {
 
   /** Not everybody takes part in every history. */
   private gather(given: Set<number>): void {
-    const { arena, random, actors, observer } = this;
+    const { arena, random, actors, observer, keeper } = this;
     const add = (times: number, ...some: Actor[]): void => {
       const weight = random.chance(0.15) ? 0 : times;
       for (let i = 0; i < weight; i++) actors.push(...some);
     };
     add(4, new PlainProducer(arena, "p1"), new PlainProducer(arena, "p2"));
     add(4, new IdempotentProducer(arena, "i1", given), new IdempotentProducer(arena, "i2", given));
+    this.transactional.push(
+      new TransactionalProducer(arena, "t1", { keeper, given, isNewProtocol: false }),
+      new TransactionalProducer(arena, "t2", { keeper, given, isNewProtocol: true }),
+    );
+    add(5, ...this.transactional);
     this.consumers.push(...["c1", "c2", "c3", "c4"].map((name) => new Consumer(arena, name)));
     add(2, ...this.consumers);
     const lone = new GroupModel(arena, "lone");
@@ -130,10 +142,10 @@ class Simulation {
     add(2, new Committer(arena, "committer", lone));
     this.members.push(...[null, null, "static"].map((id, i) => new Member(arena, `m${i}`, group, id)));
     add(3, ...this.members);
-    add(2, new Admin(arena, "admin"));
+    add(2, this.admin);
     if (random.chance(0.5)) add(1, new Trimmer(arena, "trimmer"));
     add(2, observer);
-    add(4, this.keeper);
+    add(4, keeper);
     if (actors.length === 0) actors.push(observer);
   }
 
@@ -157,6 +169,8 @@ class Simulation {
     await this.keeper.begin();
     arena.topics.created({ name: STAYS, id: created.topics[0]!.topicId, partitions: PARTITIONS }, 0);
     await world.ask(FindCoordinator, { keyType: 0, coordinatorKeys: this.groups.map(({ id }) => id) });
+    const coordinatorKeys = this.transactional.filter((one) => this.actors.includes(one)).map(({ name }) => name);
+    if (coordinatorKeys.length > 0) await world.ask(FindCoordinator, { keyType: 1, coordinatorKeys });
   }
 
   /** Lets the clients do so many things. */
@@ -218,7 +232,11 @@ class Simulation {
   }
 
   private async die(how: Death): Promise<void> {
-    const { world, arena, history } = this;
+    const { world, arena, history, random } = this;
+    if (random.chance(0.2)) {
+      this.admin.growSome();
+      await this.pass(random.fraction() * 6);
+    }
     history.note(`-- ${how}, ${arena.unanswered.length} unanswered, ${world.disk.calls} calls`);
     if (how === "stop") await this.stop();
     else {
@@ -297,13 +315,14 @@ class Simulation {
 
   /** After a start: everything that was acknowledged or shown is there. */
   private async lookBack(): Promise<void> {
-    const { arena, groups, observer } = this;
+    const { arena, groups, observer, random } = this;
     await this.heard((done) => observer.listTopics(done));
     arena.topics.settle();
     for (const topic of arena.topics.live) for (const partition of topic.partitions) await this.readAll(partition);
     await this.keeper.lookBack();
     this.holds();
     for (const group of groups) group.fetch("look back");
+    for (const producer of this.transactional) if (producer.hasOffsets) producer.fetchOffsets(random.chance(0.5));
     await this.pass(50);
   }
 
@@ -311,6 +330,8 @@ class Simulation {
     const { arena, world } = this;
     const texts: string[] = [];
     const floor = partition.shownEnd;
+    const stableFloor = partition.shownStableEnd;
+    let isCommitted = true; // as far as that goes; then all the rest
     const log = () => world.broker.partitionById(partition.topicId, partition.index)!;
     const start = log().logStartOffset;
     partition.showStart(start, partition.shownStart);
@@ -320,17 +341,26 @@ class Simulation {
         topicId: partition.topicId,
         partitions: [{ partition: partition.index, fetchOffset: position, partitionMaxBytes: 10_000 }],
       };
-      const request = { maxWaitMs: 0, minBytes: 0, isolationLevel: 0, topics: [named], forgottenTopicsData: [] };
+      const request = {
+        maxWaitMs: 0,
+        minBytes: 0,
+        isolationLevel: isCommitted ? 1 : 0,
+        topics: [named],
+        forgottenTopicsData: [],
+      };
       const { responses } = await world.ask(Fetch, request, 16);
       const answer = responses[0]!.partitions[0]!;
       if (answer.errorCode === ErrorCode.OFFSET_OUT_OF_RANGE && position < log().logStartOffset) return this.readAll(partition);
       arena.checkCode(`look back at ${partition.name}`, answer.errorCode, []);
       this.holds();
       if (answer.errorCode !== 0) return;
-      const next = takeRecords(arena, partition, answer, position);
+      const next = takeRecords(arena, partition, answer, position, isCommitted);
       this.holds();
       for (let offset = position; offset < next; offset++) texts.push(partition.known[offset]!);
-      if (next === position) {
+      if (next === position && isCommitted) {
+        partition.showStable(answer.lastStableOffset, stableFloor);
+        isCommitted = false;
+      } else if (next === position) {
         partition.showHighWatermark(answer.highWatermark, floor);
         arena.history.check(
           "offsets have no gap",
@@ -363,11 +393,44 @@ class Simulation {
     history.check("every request ends", arena.unanswered.length === 0, () => arena.unanswered.join(", "));
     await this.heard((done) => observer.listTopics(done));
     arena.topics.settle();
+    await this.checkTransactions();
     const left = arena.abandonedSessions > 0 ? [] : kept(world, arena.topics.live);
     history.check("nothing is kept for nobody", left.length === 0, () => left.join(", "));
     const names = leftOver(world.disk, world.config.dataDir, arena.topics.live);
     history.check("nothing is left in the data directory", names.length === 0, () => names.join(", "));
     await this.die("stop");
+  }
+
+  /** The disk is well again and much time has passed: all transactions have ended, and those that were committed are there. */
+  private async checkTransactions(): Promise<void> {
+    const { arena, history, transactional, world, keeper } = this;
+    for (const topic of arena.topics.live)
+      for (const partition of topic.partitions) {
+        const { lastStableOffset, highWatermark } = world.broker.partitionById(partition.topicId, partition.index)!;
+        history.check(
+          "every transaction ends",
+          lastStableOffset === highWatermark,
+          () => `${partition.name} is stable up to ${lastStableOffset} of ${highWatermark}`,
+        );
+        if (arena.transactions.isUnseen(partition)) await this.readAll(partition);
+      }
+    history.check("every transaction ends", keeper.isStable, () => "one goes on in the compacted topic");
+    await keeper.lookBack();
+    arena.transactions.checkWhole((place) => this.boundsOf(place));
+    for (const producer of transactional.filter(({ hasOffsets }) => hasOffsets)) {
+      let isAnswered = false;
+      await this.heard((done) =>
+        producer.fetchOffsets(true, (answered) => {
+          isAnswered = answered;
+          done();
+        }),
+      );
+      history.check("every transaction ends", isAnswered, () => `the offsets of ${producer.name} stay unstable`);
+    }
+  }
+
+  private boundsOf({ topicId, index }: Place) {
+    return this.world.broker.partitionById(topicId, index) ?? null;
   }
 
   /** What must hold at every moment. Throws what was violated, here or in a callback before. */
@@ -377,6 +440,7 @@ class Simulation {
     history.check("the process ends after a failed sync, and only then", fatal === null, () =>
       String((fatal as Error).stack ?? fatal),
     );
+    arena.transactions.checkOpen(world.clock.nowMs(), (place) => this.boundsOf(place));
     for (const topic of arena.topics.present) {
       for (const { topicId, index, name } of topic.partitions) {
         const partition = world.broker.partitionById(topicId, index);

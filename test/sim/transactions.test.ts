@@ -11,12 +11,67 @@ import { batchBytes, isControl, isTransactional, lastOffset, producerId } from "
 import { records } from "../../src/record/records.ts";
 import { BrokerWorld } from "./broker-world.ts";
 import { create, TOPIC } from "./data-requests.ts";
-import { GROUP_OF, PARTITIONS, type Told, TransactionalClient } from "./transactional-client.ts";
+import { GROUP_OF, type Surroundings, type Told as ToldOf, TransactionalClient } from "./transactional-client.ts";
 
 const SEEDS = Number(process.env.SIM_SEEDS ?? 150);
 const FIRST_SEED = Number(process.env.SIM_FIRST_SEED ?? 1);
 const LIVES = 4;
 const CLIENTS = 3;
+const PARTITIONS = 3;
+const TIMEOUT_MS = 200;
+
+interface Told extends ToldOf {
+  readonly tag: string;
+  readonly client: string;
+  readonly values: string[];
+}
+
+/** Clients that do as much as they can until their broker dies, and write one record at a time. */
+function aroundClient(world: BrokerWorld, client: string, life: number, told: Map<string, Told>): Surroundings<Told> {
+  const { random, clock } = world;
+  const bornIn = world.lives;
+  let count = 0;
+  const sleep = (ms: number): Promise<void> => new Promise((resolve) => clock.schedule(ms, resolve));
+  return {
+    random,
+    nowMs: () => clock.nowMs(),
+    async ask(api, version, request) {
+      if (world.lives !== bornIn) await new Promise(() => {}); // it died with the broker
+      const asked = world.send(api, version, request);
+      await asked.ended;
+      return asked.response!;
+    },
+    async turn(why) {
+      if (why === "again") await sleep(5 + random.int(20));
+      if (why === "idle") await sleep(random.int(400));
+    },
+    double(api, version, request) {
+      clock.schedule(random.fraction() * 30, () => {
+        const again = world.lives === bornIn ? request() : null;
+        if (again !== null) world.send(api, version, again);
+      });
+    },
+    renews() {},
+    begins({ producerId: id, epoch }) {
+      const tag = `${client} ${life} ${++count} ${id} ${epoch}`;
+      const begun: Told = { tag, client, state: "open", values: [], offset: null };
+      told.set(tag, begun);
+      return begun;
+    },
+    nextWrite({ tag, values }) {
+      const index = random.int(PARTITIONS);
+      const value = `${tag}|${index}|${values.length}`;
+      values.push(value);
+      return { topic: TOPIC, topicId: ZERO_UUID, index, records: [{ key: null, value }] };
+    },
+    wrote() {},
+    nextOffset: () => life * 10_000 + count,
+    committedOffset() {},
+    failed(what, error) {
+      if (what === "init") throw new Error(`init: ${error}`);
+    },
+  };
+}
 
 /** Values that a consumer of committed data gets, by partition, as Java's consumer leaves out what was aborted (CompletedFetch). */
 async function readCommitted(world: BrokerWorld, index: number): Promise<string[]> {
@@ -130,7 +185,12 @@ async function history(seed: number): Promise<{ committed: number; crashes: numb
     await world.ask(FindCoordinator, { key: "", keyType, coordinatorKeys: [key] }, 4);
   for (let life = 0; life < LIVES; life++) {
     for (let i = 0; i < CLIENTS; i++)
-      void new TransactionalClient(world, { name: `client-${i}`, life, told, isNewProtocol: i !== 0 }).run();
+      void new TransactionalClient(aroundClient(world, `client-${i}`, life, told), {
+        transactionalId: `client-${i}`,
+        isNewProtocol: i !== 0,
+        timeoutMs: TIMEOUT_MS,
+        offsetsOf: TOPIC,
+      }).run();
     for (let steps = 3 + random.int(12); steps > 0; steps--) {
       await world.clock.advance(random.fraction() * 40);
       if (random.chance(0.3)) checkSeen(told, await readCommitted(world, random.int(PARTITIONS)));

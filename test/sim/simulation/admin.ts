@@ -1,16 +1,19 @@
 /** Clients that make and delete topics, and those that only look: topics, ends of logs, configs. */
 import { ErrorCode } from "../../../src/protocol/errors.ts";
+import { Fetch } from "../../../src/protocol/messages/01-fetch.ts";
 import { ListOffsets } from "../../../src/protocol/messages/02-list-offsets.ts";
 import { Metadata } from "../../../src/protocol/messages/03-metadata.ts";
 import { CreateTopics } from "../../../src/protocol/messages/19-create-topics.ts";
 import { DeleteTopics } from "../../../src/protocol/messages/20-delete-topics.ts";
 import { DeleteRecords } from "../../../src/protocol/messages/21-delete-records.ts";
 import { InitProducerId } from "../../../src/protocol/messages/22-init-producer-id.ts";
+import { CreatePartitions } from "../../../src/protocol/messages/37-create-partitions.ts";
 import { DescribeCluster } from "../../../src/protocol/messages/60-describe-cluster.ts";
 import type { Actor, Arena } from "./arena.ts";
 import { COMPACTED } from "./compacted.ts";
+import { takeRecords } from "./consumers.ts";
 import type { PartitionModel } from "./partition-model.ts";
-import { GONE } from "./producers.ts";
+import { GONE, PlainProducer } from "./producers.ts";
 import { configsOf, type TopicModel } from "./topics-model.ts";
 
 export const TEMPORARY = ["temporary-a", "temporary-b"];
@@ -57,18 +60,24 @@ export class Trimmer implements Actor {
   }
 }
 
-/** Makes and deletes topics, sometimes two of a name at once. */
+/** No topic is asked to have more partitions than that. */
+const MAX_PARTITIONS = 6;
+
+/** Makes and deletes topics, sometimes two of a name at once, and gives them more partitions. */
 export class Admin implements Actor {
   readonly name: string;
   private readonly arena: Arena;
+  private readonly first: PlainProducer;
 
   constructor(arena: Arena, name: string) {
     this.arena = arena;
     this.name = name;
+    this.first = new PlainProducer(arena, `${name} writes`);
   }
 
   step(): void {
     const { random, topics } = this.arena;
+    if (random.chance(0.3)) return this.growSome();
     const name = random.pick(TEMPORARY);
     const topic = topics.byName(name);
     if (topic === undefined) for (let i = random.int(2); i >= 0; i--) this.create(name, 1 + random.int(3));
@@ -106,6 +115,62 @@ export class Admin implements Actor {
       else if (!arena.mayRefuse) topic.deletionSent = false; // else nobody knows
     });
   }
+
+  /** Sometimes twice at once, sometimes to what it has already. */
+  growSome(): void {
+    const { random, topics } = this.arena;
+    if (topics.live.length === 0) return;
+    const topic = random.pick(topics.live);
+    for (let i = random.int(4); i >= 0; i -= 2) {
+      const count = topic.partitions.length + random.int(3);
+      this.grow(topic, count > MAX_PARTITIONS ? 1 : count);
+    }
+  }
+
+  private grow(topic: TopicModel, count: number): void {
+    const { arena } = this;
+    const { broker } = arena.world;
+    const who = `${this.name} ${topic.name} to ${count}`;
+    const isTooFew = topic.partitions.length >= count;
+    const before = topic.partitions.map(({ topicId, index }) => broker.partitionById(topicId, index));
+    const mayBeThere = isTooFew || Math.max(...topic.growthsSent) >= count;
+    if (!isTooFew) topic.growthsSent.add(count);
+    const request = { topics: [{ name: topic.name, count, assignments: null }], timeoutMs: 1000, validateOnly: false };
+    arena.send(who, CreatePartitions, 3, request, (response) => {
+      if (response === null) return;
+      const { errorCode } = response.results[0]!;
+      const isThere = mayBeThere || Math.max(...topic.growthsSent) > count;
+      const expected = isThere ? [ErrorCode.INVALID_PARTITIONS] : [];
+      arena.checkCode(who, errorCode, topic.deletionSent ? [...GONE, ...expected] : expected);
+      if (errorCode !== 0 || topic.deletionSent) return;
+      arena.history.check("a growth is there whole or not at all", !isTooFew, () => `${who} was granted`);
+      const isSame = before.every((partition, index) => partition === broker.partitionById(topic.id, index));
+      arena.history.check("a growth leaves the other partitions alone", isSame, () => who);
+      for (const partition of arena.topics.grown(topic, count)) this.use(topic, partition);
+    });
+  }
+
+  /** A partition that was just made takes a record and gives it back. */
+  private use(topic: TopicModel, partition: PartitionModel): void {
+    const { arena } = this;
+    const mustWork = (code: number): void => {
+      const works = code === 0 || topic.deletionSent || arena.mayRefuse;
+      arena.history.check("new partitions can be written and read", works, () => `${partition.name}: error ${code}`);
+    };
+    this.first.write(topic, partition, -1, ({ errorCode, baseOffset }) => {
+      mustWork(errorCode);
+      if (errorCode !== 0) return;
+      const partitions = [{ partition: partition.index, fetchOffset: baseOffset, partitionMaxBytes: 10_000 }];
+      const topics = [{ topic: "", topicId: topic.id, partitions }];
+      const request = { maxWaitMs: 0, minBytes: 0, isolationLevel: 0, topics, forgottenTopicsData: [] };
+      arena.send(`${this.name} ${partition.name}@${baseOffset}`, Fetch, 16, request, (response) => {
+        const answer = response?.responses[0]?.partitions[0];
+        if (answer === undefined || answer.errorCode === ErrorCode.OFFSET_OUT_OF_RANGE) return; // it may be gone already
+        mustWork(answer.errorCode);
+        if (answer.errorCode === 0) takeRecords(arena, partition, answer, baseOffset, false);
+      });
+    });
+  }
 }
 
 /** Looks at topics and logs, and takes producer ids that nobody uses. */
@@ -132,7 +197,7 @@ export class Observer implements Actor {
   /** `heard` runs when all topics are known. */
   listTopics(heard: () => void = () => {}): void {
     const { arena, name } = this;
-    const before = arena.topics.present;
+    const before = arena.topics.known();
     const request = { topics: null, allowAutoTopicCreation: false, includeTopicAuthorizedOperations: false };
     arena.send(name, Metadata, 12, request, (response) => {
       if (response === null) return;
@@ -147,11 +212,14 @@ export class Observer implements Actor {
   private listOffsets(topic: TopicModel): void {
     const { arena, name } = this;
     const timestamp = arena.random.pick([LATEST, EARLIEST]);
-    const floors = topic.partitions.map(({ shownEnd, shownStart }) => (timestamp === LATEST ? shownEnd : shownStart));
+    const isolationLevel = arena.random.int(2);
+    const floors = topic.partitions.map(({ shownEnd, shownStart, shownStableEnd }) =>
+      timestamp === EARLIEST ? shownStart : isolationLevel === 1 ? shownStableEnd : shownEnd,
+    );
     const partitions = topic.partitions.map(({ index }) => ({ partitionIndex: index, timestamp }));
     const request = {
       replicaId: -1,
-      isolationLevel: arena.random.int(2),
+      isolationLevel,
       topics: [{ name: topic.name, partitions }],
       timeoutMs: 1000,
     };
@@ -161,8 +229,10 @@ export class Observer implements Actor {
         arena.checkCode(`${name} ${topic.name}-${partitionIndex}`, errorCode, []);
         if (errorCode !== 0) continue;
         const partition = topic.partitions[partitionIndex]!;
-        if (timestamp === LATEST) partition.showHighWatermark(offset, floors[partitionIndex]!);
-        else partition.showStart(offset, floors[partitionIndex]!);
+        const floor = floors[partitionIndex]!;
+        if (timestamp === EARLIEST) partition.showStart(offset, floor);
+        else if (isolationLevel === 1) partition.showStable(offset, floor);
+        else partition.showHighWatermark(offset, floor);
       }
     });
   }

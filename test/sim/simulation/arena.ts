@@ -4,6 +4,7 @@ import type { BrokerWorld } from "../broker-world.ts";
 import type { SeededRandom } from "../seeded-random.ts";
 import type { History } from "./history.ts";
 import type { TopicsModel } from "./topics-model.ts";
+import { TransactionsModel } from "./transactions-model.ts";
 
 /** A client: does one thing when it is its turn, and never waits. */
 export interface Actor {
@@ -20,6 +21,7 @@ export class Arena {
   readonly world: BrokerWorld;
   readonly history: History;
   readonly topics: TopicsModel;
+  readonly transactions: TransactionsModel;
   /** Of clients; the disk has its own, so that a client that does less does not change what the disk does. */
   readonly random: SeededRandom;
   /** Writes fail or have failed in this life of the broker, or it is stopping: then it may refuse what it is asked. */
@@ -32,6 +34,7 @@ export class Arena {
     this.world = world;
     this.history = history;
     this.topics = topics;
+    this.transactions = new TransactionsModel(history);
     this.random = random;
   }
 

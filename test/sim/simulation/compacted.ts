@@ -3,26 +3,32 @@ import { Produce } from "../../../src/protocol/messages/00-produce.ts";
 import { Fetch } from "../../../src/protocol/messages/01-fetch.ts";
 import { CreateTopics } from "../../../src/protocol/messages/19-create-topics.ts";
 import { ZERO_UUID } from "../../../src/protocol/schema.ts";
-import { buildBatch, records } from "../../../src/record/records.ts";
+import { buildBatch } from "../../../src/record/records.ts";
 import type { Actor, Arena } from "./arena.ts";
+import { takeAll } from "./batches.ts";
 import type { FetchedPartition } from "./consumers.ts";
+import type { Transaction } from "./transactions-model.ts";
 
 export const COMPACTED = "compacted";
 const KEYS = 6;
+/** A reader who takes longer from the start to the end may miss that a key was deleted: KafkaConfig's delete.retention.ms. */
+const DELETES_STAY_MS = 30;
 const CONFIGS = {
   "cleanup.policy": "compact",
   "internal.segment.bytes": "2000",
   "min.cleanable.dirty.ratio": "0.01",
-  "delete.retention.ms": "30",
+  "delete.retention.ms": `${DELETES_STAY_MS}`,
   "file.delete.delay.ms": "10",
 };
 
-interface Write {
+export interface Write {
   readonly key: string;
   /** Null: the key was deleted. */
   readonly value: string | null;
   /** -1: nobody knows whether it is there. */
   offset: number;
+  /** It counts if this does. */
+  readonly transaction?: Transaction;
 }
 
 interface Seen {
@@ -57,19 +63,33 @@ export class Keeper implements Actor {
     else if (!this.isWriting) this.write();
   }
 
-  /** All that is left, from the start to the high watermark; then what a reader ends with is what was last written. */
+  /** Somebody is about to write to the topic. */
+  sends(writes: readonly Write[]): void {
+    this.writes.push(...writes);
+  }
+
+  /** Up to where readers of committed data may read, and that is everything. */
+  get isStable(): boolean {
+    const { lastStableOffset, highWatermark } = this.arena.world.broker.partitionById(this.topicId, 0)!;
+    return lastStableOffset === highWatermark;
+  }
+
+  /** All that is left and committed, from the start on; then what a reader ends with is what was last written. */
   async lookBack(): Promise<void> {
     const seen: Seen[] = [];
-    for (let position = 0; ; ) {
-      const { responses } = await this.arena.world.ask(Fetch, this.fetchFrom(position), 16);
+    const { clock } = this.arena.world;
+    const beganMs = clock.monotonicMs();
+    let position = 0;
+    for (;;) {
+      const { responses } = await this.arena.world.ask(Fetch, this.fetchFrom(position, true), 16);
       const answer = responses[0]!.partitions[0]!;
       this.arena.checkCode("look back at compacted", answer.errorCode, []);
       if (answer.errorCode !== 0) return;
-      const next = this.take(answer, position, seen);
+      const next = this.take(answer, position, true, seen);
       if (next === position) break;
       position = next;
     }
-    this.checkEnd(seen);
+    this.checkEnd(seen, position, clock.monotonicMs() - beganMs >= DELETES_STAY_MS);
   }
 
   private write(): void {
@@ -105,38 +125,35 @@ export class Keeper implements Actor {
   private readSome(): void {
     const { arena, name } = this;
     const from = arena.random.int(this.writes.length + 1);
-    arena.send(name, Fetch, 16, this.fetchFrom(from), (response) => {
+    const isCommitted = arena.random.chance(0.5);
+    arena.send(name, Fetch, 16, this.fetchFrom(from, isCommitted), (response) => {
       const answer = response?.responses[0]?.partitions[0];
-      if (answer?.errorCode === 0) this.take(answer, from, []);
+      if (answer?.errorCode === 0) this.take(answer, from, isCommitted, []);
     });
   }
 
-  private fetchFrom(fetchOffset: number) {
+  private fetchFrom(fetchOffset: number, isCommitted: boolean) {
     const partitions = [{ partition: 0, fetchOffset, partitionMaxBytes: this.arena.random.pick([1, 2000, 100_000]) }];
     const topics = [{ topic: "", topicId: this.topicId, partitions }];
-    return { maxWaitMs: 0, minBytes: 0, isolationLevel: 0, topics, forgottenTopicsData: [] };
+    return { maxWaitMs: 0, minBytes: 0, isolationLevel: isCommitted ? 1 : 0, topics, forgottenTopicsData: [] };
   }
 
-  /** Each record is one that was written, where it was written. Returns the offset behind the last batch. */
-  private take(answer: FetchedPartition, from: number, seen: Seen[]): number {
-    const { history } = this.arena;
-    const bytes = answer.records!;
+  /** Each record is one that was written, where it was written; those that count are added to `seen`. Returns the offset behind the last batch. */
+  private take(answer: FetchedPartition, from: number, isCommitted: boolean, seen: Seen[]): number {
+    const { history, transactions } = this.arena;
     let next = from;
-    for (let at = 0; at < bytes.length; at += 12 + bytes.readInt32BE(at + 8)) {
-      for (const { offset, key, value } of records(bytes, at, { maxBytes: 1_000_000 })) {
-        if (offset < from) continue;
-        const record = { offset, key: String(key), value: value?.toString() ?? null };
-        const text = `${record.key}=${record.value}`;
-        const shown = () => `compacted@${offset} is ${text.slice(0, 20)}, was ${this.valueAt.get(offset)?.slice(0, 20)}`;
-        history.check("compaction keeps records as they are, in order", offset >= next && this.fits(record), shown);
-        history.check("compaction keeps records as they are, in order", (this.valueAt.get(offset) ?? text) === text, shown);
-        this.valueAt.set(offset, text);
-        next = offset + 1;
-        seen.push(record);
-      }
-      next = Math.max(next, Number(bytes.readBigInt64BE(at)) + bytes.readInt32BE(at + 23) + 1);
-    }
-    return next;
+    return takeAll(answer, from, isCommitted, ({ offset, key, value, isMarker, outcome }) => {
+      if (isMarker) return;
+      const record = { offset, key: key!, value };
+      const text = `${record.key}=${record.value}`;
+      const shown = () => `compacted@${offset} is ${text.slice(0, 20)}, was ${this.valueAt.get(offset)?.slice(0, 20)}`;
+      history.check("compaction keeps records as they are, in order", offset >= next && this.fits(record), shown);
+      history.check("compaction keeps records as they are, in order", (this.valueAt.get(offset) ?? text) === text, shown);
+      this.valueAt.set(offset, text);
+      next = offset + 1;
+      if (outcome !== null && value !== null) transactions.shown(value, outcome, `in compacted@${offset}`);
+      if (outcome !== "aborted") seen.push(record);
+    });
   }
 
   private fits({ offset, key, value }: Seen): boolean {
@@ -145,14 +162,20 @@ export class Keeper implements Actor {
     );
   }
 
-  /** The last write of each key counts that was acknowledged, or one behind it of which nobody knows. */
-  private checkEnd(seen: readonly Seen[]): void {
+  /** Up to `end` the last write of each key counts that was acknowledged and committed, or one behind it of which nobody knows. */
+  private checkEnd(seen: readonly Seen[], end: number, isLate: boolean): void {
     const state = new Map(seen.map(({ key, value }) => [key, value]));
     for (const key of new Set(this.writes.map((write) => write.key))) {
       const own = this.writes.filter((write) => write.key === key);
-      const last = own.findLastIndex(({ offset }) => offset >= 0);
-      const allowed: (string | null)[] = own.slice(Math.max(last, 0)).map(({ value }) => value);
+      const last = own.findLastIndex(
+        ({ offset, transaction }) => offset >= 0 && offset < end && (transaction?.state ?? "committed") === "committed",
+      );
+      const allowed: (string | null)[] = own
+        .slice(Math.max(last, 0))
+        .filter(({ transaction }) => transaction === undefined || transaction.mayBeCommitted)
+        .map(({ value }) => value);
       if (last < 0) allowed.push(null);
+      if (isLate && allowed.includes(null)) continue;
       const value = state.get(key) ?? null;
       this.arena.history.check(
         "a compacted topic ends with the last value of each key",

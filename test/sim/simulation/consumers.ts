@@ -2,8 +2,8 @@
 import { ErrorCode } from "../../../src/protocol/errors.ts";
 import { Fetch } from "../../../src/protocol/messages/01-fetch.ts";
 import { type RequestInput, type Response, ZERO_UUID } from "../../../src/protocol/schema.ts";
-import { records } from "../../../src/record/records.ts";
 import type { Actor, Arena } from "./arena.ts";
+import { takeAll } from "./batches.ts";
 import type { PartitionModel } from "./partition-model.ts";
 import { GONE, STAYS } from "./producers.ts";
 import type { TopicModel } from "./topics-model.ts";
@@ -12,6 +12,7 @@ import type { TopicModel } from "./topics-model.ts";
 interface Floor {
   readonly end: number;
   readonly start: number;
+  readonly stableEnd: number;
 }
 
 /** What a session is told when it is gone or its requests got lost. */
@@ -24,23 +25,31 @@ const SESSION_ERRORS = [
 export type FetchedPartition = Response<typeof Fetch>["responses"][number]["partitions"][number];
 
 /** The records of an answer from `from` on, handed to the model; the offset behind the last. */
-export function takeRecords(arena: Arena, partition: PartitionModel, answer: FetchedPartition, from: number): number {
-  const { history } = arena;
-  const bytes = answer.records!;
+export function takeRecords(
+  arena: Arena,
+  partition: PartitionModel,
+  answer: FetchedPartition,
+  from: number,
+  isCommitted: boolean,
+): number {
+  const { history, transactions } = arena;
+  const { highWatermark, lastStableOffset } = answer;
+  const { name } = partition;
   let next = from;
-  for (let at = 0; at < bytes.length; at += 12 + bytes.readInt32BE(at + 8)) {
-    for (const { offset, value } of records(bytes, at, { maxBytes: 1_000_000 })) {
-      if (offset < from) continue; // the batch began before
-      history.check("offsets have no gap", offset === next, () => `${partition.name}: ${offset} where ${next} is expected`);
+  takeAll(answer, from, isCommitted, ({ offset, value, isMarker, outcome }) => {
+    history.check("offsets have no gap", offset === next, () => `${name}: ${offset} where ${next} is expected`);
+    history.check("readers stay below the high watermark", offset < highWatermark, () => `${name}: ${offset}, ${highWatermark}`);
+    if (isCommitted)
       history.check(
-        "readers stay below the high watermark",
-        offset < answer.highWatermark,
-        () => `${partition.name}: ${offset}, ${answer.highWatermark}`,
+        "readers of committed data stay below the last stable offset",
+        offset < lastStableOffset,
+        () => `${name}: ${offset}, ${lastStableOffset}`,
       );
-      partition.read(offset, String(value));
-      next = offset + 1;
-    }
-  }
+    if (isMarker) partition.readMarker(offset);
+    else partition.read(offset, value!);
+    if (outcome !== null) transactions.shown(value!, outcome, `in ${name}@${offset}`);
+    next = offset + 1;
+  });
   return next;
 }
 
@@ -58,6 +67,8 @@ export class Consumer implements Actor {
   private session: [id: number, epoch: number] = [0, -1];
   private isWaiting = false;
   private isClosing = false;
+  /** Its fetch is one for committed data. */
+  private isCommitted = false;
   /** Fetches so far. */
   private turn = 0;
   private watched: { turn: number; bytes: number } | null = null;
@@ -108,9 +119,9 @@ export class Consumer implements Actor {
   /** What counts for its fetch, at least: a record's value is less than its batch. */
   private readableBytes(): number {
     let bytes = 0;
-    for (const { topicId, index, known } of this.topic!.partitions) {
+    for (const { topicId, index, known } of this.topic!.partitions.slice(0, this.positions.length)) {
       const partition = this.arena.world.broker.partitionById(topicId, index);
-      const end = partition?.highWatermark ?? 0;
+      const end = (this.isCommitted ? partition?.lastStableOffset : partition?.highWatermark) ?? 0;
       const from = this.positions[index]!;
       if (from < (partition?.logStartOffset ?? 0)) continue; // it will hear of that when its time is over
       const length = known.slice(from, end).reduce((sum, text) => sum + (text?.length ?? 0), 0);
@@ -145,7 +156,13 @@ export class Consumer implements Actor {
 
   private fetch(topic: TopicModel): void {
     const { arena, name } = this;
-    const floors = topic.partitions.map(({ shownEnd, shownStart }) => ({ end: shownEnd, start: shownStart }));
+    while (this.positions.length < topic.partitions.length) this.moved.add(this.positions.push(0) - 1); // it has grown
+    const floors = topic.partitions.map(({ shownEnd, shownStart, shownStableEnd }) => ({
+      end: shownEnd,
+      start: shownStart,
+      stableEnd: shownStableEnd,
+    }));
+    this.isCommitted = arena.random.chance(0.5);
     this.isWaiting = true;
     this.turn++;
     arena.send(`${name} ${topic.name}@${this.positions.join()}`, Fetch, this.byId ? 16 : 12, this.request(topic), (response) => {
@@ -173,7 +190,7 @@ export class Consumer implements Actor {
       maxWaitMs: this.isClosing ? 0 : 20_000,
       minBytes: this.minBytes,
       maxBytes: this.maxBytes,
-      isolationLevel: this.arena.random.int(2),
+      isolationLevel: this.isCommitted ? 1 : 0,
       sessionId: session[0],
       sessionEpoch: session[1],
       topics: partitions.length === 0 ? [] : [named],
@@ -201,12 +218,13 @@ export class Consumer implements Actor {
       if (answer.errorCode !== 0) continue;
       partition.showHighWatermark(answer.highWatermark, floors[index]!.end);
       partition.showStart(answer.logStartOffset, floors[index]!.start);
+      partition.showStable(answer.lastStableOffset, floors[index]!.stableEnd);
       arena.history.check(
         "nothing below the log start is served",
         this.positions[index]! >= floors[index]!.start || answer.records!.length === 0,
         () => `${name} at ${partition.name}@${this.positions[index]}, which began at ${floors[index]!.start}`,
       );
-      const next = takeRecords(arena, partition, answer, this.positions[index]!);
+      const next = takeRecords(arena, partition, answer, this.positions[index]!, this.isCommitted);
       if (next === this.positions[index]) continue;
       this.positions[index] = next;
       this.moved.add(index);

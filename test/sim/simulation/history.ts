@@ -24,6 +24,16 @@ export const CHECKS = [
   "nothing below the log start is served",
   "compaction keeps records as they are, in order",
   "a compacted topic ends with the last value of each key",
+  // Transactions
+  "a transaction is there whole or not at all",
+  "what is committed is seen",
+  "what is aborted or open is never seen",
+  "readers of committed data stay below the last stable offset",
+  "the last stable offset stays below what is open",
+  "the last stable offset never goes back",
+  "every transaction ends",
+  "offsets of a transaction count with it",
+  "an epoch is given once",
   // Groups
   "acknowledged commits survive",
   "committed offsets never go back",
@@ -33,6 +43,10 @@ export const CHECKS = [
   "a name is one topic's",
   "a topic stays until it is deleted",
   "a deleted topic stays away",
+  "partitions that were shown stay",
+  "a growth is there whole or not at all",
+  "a growth leaves the other partitions alone",
+  "new partitions can be written and read",
   "topic ids are never used again",
   "producer ids are never used again",
   // The broker as a whole

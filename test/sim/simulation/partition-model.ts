@@ -10,6 +10,9 @@ const originOf = (text: string): { producer: string; number: number } => {
   return { producer: producer!, number: Number.parseInt(rest!, 10) };
 };
 
+/** What stands for a marker among the texts of a partition. */
+const MARKER = "marker";
+
 /** Producers whose names begin so are idempotent. */
 export const IDEMPOTENT = "i";
 
@@ -33,6 +36,8 @@ export class PartitionModel {
   acknowledgedEnd = 0;
   /** The largest high watermark that anybody was told, and the end of what anybody read. */
   shownEnd = 0;
+  /** The largest last stable offset that anybody was told. */
+  shownStableEnd = 0;
   /** The largest log start that anybody was told. */
   shownStart = 0;
   /** Up to here somebody has asked to delete records. */
@@ -75,6 +80,22 @@ export class PartitionModel {
     this.shownEnd = Math.max(this.shownEnd, highWatermark);
   }
 
+  /** A reader got the marker that ends a transaction. A transaction may have two in a partition, after a crash. */
+  readMarker(offset: number): void {
+    this.know("what was shown stays as it was shown", offset, MARKER);
+    this.shownEnd = Math.max(this.shownEnd, offset + 1);
+  }
+
+  /** Somebody was told up to where readers of committed data may read. `floor`: what `shownStableEnd` was when the question was sent. */
+  showStable(lastStableOffset: number, floor: number): void {
+    this.history.check(
+      "the last stable offset never goes back",
+      lastStableOffset >= floor,
+      () => `${this.name}: ${lastStableOffset} after ${floor}`,
+    );
+    this.shownStableEnd = Math.max(this.shownStableEnd, lastStableOffset);
+  }
+
   /** Somebody was told where the log begins. `floor`: what `shownStart` was when the question was sent. */
   showStart(logStartOffset: number, floor: number): void {
     const { history, name } = this;
@@ -108,6 +129,7 @@ export class PartitionModel {
     );
     const last = new Map<string, number>();
     for (const [i, text] of texts.entries()) {
+      if (text === MARKER) continue;
       const offset = start + i;
       const { producer, number } = originOf(text);
       const before = last.get(producer) ?? (start === 0 ? -1 : number - 1); // what was deleted, was in order too
@@ -128,20 +150,29 @@ export class PartitionModel {
     text: string,
   ): void {
     const { history, name } = this;
-    const before = this.known[offset];
-    history.check(
-      check,
-      before === undefined || before === text,
-      () => `${name}@${offset} was ${shown(before)}, is ${shown(text)}`,
-    );
+    this.know(check, offset, text);
     const other = this.offsets.get(text);
     history.check(
       "a batch is there once",
       other === undefined || other === offset,
       () => `${shown(text)} in ${name} at ${other} and ${offset}`,
     );
-    this.known[offset] = text;
     this.offsets.set(text, offset);
+  }
+
+  private know(
+    check: "acknowledged records survive" | "what was shown stays as it was shown",
+    offset: number,
+    text: string,
+  ): void {
+    const { history, name } = this;
+    const before = this.known[offset];
+    history.check(
+      check,
+      before === undefined || before === text,
+      () => `${name}@${offset} was ${shown(before)}, is ${shown(text)}`,
+    );
+    this.known[offset] = text;
   }
 }
 

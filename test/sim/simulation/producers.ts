@@ -40,7 +40,7 @@ function produce(
   );
 }
 
-type Result = Response<typeof Produce>["responses"][number]["partitionResponses"][number];
+export type Result = Response<typeof Produce>["responses"][number]["partitionResponses"][number];
 
 /** The topic that is never deleted. */
 export const STAYS = "steady";
@@ -58,19 +58,26 @@ export class PlainProducer implements Actor {
   }
 
   step(): void {
-    const { arena, name } = this;
+    const { arena } = this;
     const { random } = arena;
     const live = arena.topics.live;
     if (live.length === 0) return;
     const topic = random.pick(live);
-    const partition = random.pick(topic.partitions);
+    this.write(topic, random.pick(topic.partitions), random.pick([-1, 1, 1, 0]));
+  }
+
+  /** `told` gets the offset of the first record, or why there is none. Without acks, neither. */
+  write(topic: TopicModel, partition: PartitionModel, acks: number, told: (result: Result) => void = () => {}): void {
+    const { arena, name } = this;
+    const { random } = arena;
     const padding = paddingOf(arena);
     const texts = Array.from({ length: 1 + random.int(3) }, () => textOf(name, partition.name, this.sent++, padding));
     for (const text of texts) partition.sent.set(text, arena.history.nowMs);
     const who = `${name} ${partition.name}/${this.sent - texts.length}+${texts.length}`;
     const floor = partition.shownStart;
-    produce(arena, who, topic, partition.index, batchOf(arena, texts, null), random.pick([-1, 1, 1, 0]), (result) => {
+    produce(arena, who, topic, partition.index, batchOf(arena, texts, null), acks, (result) => {
       if (result === null) return;
+      told(result);
       arena.checkCode(who, result.errorCode, topic.deletionSent ? GONE : []);
       if (result.errorCode !== 0) return;
       partition.acknowledge(result.baseOffset, texts);

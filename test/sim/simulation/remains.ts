@@ -26,7 +26,7 @@ export function kept({ broker }: BrokerWorld, topics: readonly TopicModel[]): st
 
 const OWN_FILES = /^(\.lock|quarkmq-[a-z-]+(\.tmp)?|metadata\.snapshot)$/;
 const LOG_FILES =
-  /^(\d{20}\.(log|index|timeindex|snapshot|producer-windows|log\.\d+\.cut-\d+)|leader-epoch-checkpoint(\.tmp)?|quarkmq-compaction(\.tmp)?|partition\.metadata)$/;
+  /^(\d{20}\.(log|index|timeindex|txnindex|snapshot|producer-windows|log\.\d+\.cut-\d+)|leader-epoch-checkpoint(\.tmp)?|quarkmq-compaction(\.tmp)?|partition\.metadata)$/;
 
 /** Names in the data directory that belong to nothing. */
 export function leftOver(disk: FakeDisk, dataDir: string, topics: readonly TopicModel[]): string[] {
@@ -34,7 +34,7 @@ export function leftOver(disk: FakeDisk, dataDir: string, topics: readonly Topic
   const found: string[] = [];
   for (const { name, isDirectory } of disk.list(dataDir) ?? []) {
     const isOurs = isDirectory
-      ? wanted.has(name) || /^__(cluster_metadata|consumer_offsets)-\d+$/.test(name)
+      ? wanted.has(name) || /^__(cluster_metadata|consumer_offsets|transaction_state)-\d+$/.test(name)
       : OWN_FILES.test(name);
     if (!isOurs) found.push(name);
     if (!isDirectory) continue;
