@@ -32,9 +32,7 @@ export class FakeClock implements Clock {
     const timer = { atMs: this.elapsedMs + Math.max(0, delayMs), order: this.made++, run };
     this.timers.push(timer);
     return {
-      cancel: () => {
-        this.timers = this.timers.filter((other) => other !== timer);
-      },
+      cancel: () => this.drop(timer),
     };
   }
 
@@ -93,9 +91,14 @@ export class FakeClock implements Clock {
   }
 
   private fire(timer: Timer): void {
-    this.timers = this.timers.filter((other) => other !== timer);
+    this.drop(timer);
     this.moveTo(timer.atMs);
     timer.run();
+  }
+
+  private drop(timer: Timer): void {
+    const at = this.timers.indexOf(timer);
+    if (at >= 0) this.timers.splice(at, 1);
   }
 
   private moveTo(atMs: number): void {

@@ -356,8 +356,12 @@ export class FakeDisk implements Disk {
   }
 
   private find(path: string): Node | null {
+    return this.walk(parts(path));
+  }
+
+  private walk(names: readonly string[]): Node | null {
     let at: Node = this.root;
-    for (const name of parts(path)) {
+    for (const name of names) {
       const next: Node | undefined = at instanceof FakeDirectory ? at.current.get(name) : undefined;
       if (next === undefined) return null;
       at = next;
@@ -367,11 +371,23 @@ export class FakeDisk implements Disk {
 
   private parent(operation: string, path: string): [FakeDirectory, string] {
     const names = parts(path);
-    const name = names.pop();
-    const directory = this.find(`/${names.join("/")}`);
+    const name = names.at(-1);
+    const directory = this.walk(names.slice(0, -1));
     if (name === undefined || !(directory instanceof FakeDirectory)) throw new DiskError(operation, path, "ENOENT");
     return [directory, name];
   }
 }
 
-const parts = (path: string): string[] => path.split("/").filter((name) => name !== "");
+const MAX_KNOWN_PATHS = 10_000;
+const knownPaths = new Map<string, readonly string[]>();
+
+/** The names of a path. */
+function parts(path: string): readonly string[] {
+  let names = knownPaths.get(path);
+  if (names === undefined) {
+    names = path.split("/").filter((name) => name !== "");
+    if (knownPaths.size >= MAX_KNOWN_PATHS) knownPaths.clear();
+    knownPaths.set(path, names);
+  }
+  return names;
+}
