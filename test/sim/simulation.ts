@@ -74,6 +74,8 @@ class Simulation {
   private readonly transactional: TransactionalProducer[] = [];
   /** Everybody, some of them more than once: those act more often. */
   private readonly actors: Actor[] = [];
+  /** Those of them that write to topics, if any do. */
+  private readonly writers: Actor[] = [];
   private readonly isPageCache: boolean;
 
   constructor(seed: number) {
@@ -112,7 +114,7 @@ class Simulation {
   async run(): Promise<void> {
     await this.begin();
     for (let lives = 1 + this.random.int(4); lives > 0; lives--) {
-      await this.live(10 + this.random.int(60));
+      await this.live(10 + this.random.int(64));
       await this.die(lives === 1 ? "stop" : this.pickDeath());
       await this.start();
       await this.lookBack();
@@ -129,6 +131,7 @@ class Simulation {
     };
     add(4, new PlainProducer(arena, "p1"), new PlainProducer(arena, "p2"));
     add(4, new IdempotentProducer(arena, "i1", given), new IdempotentProducer(arena, "i2", given));
+    this.writers.push(...actors);
     this.transactional.push(
       new TransactionalProducer(arena, "t1", { keeper, given, isNewProtocol: false }),
       new TransactionalProducer(arena, "t2", { keeper, given, isNewProtocol: true }),
@@ -147,6 +150,7 @@ class Simulation {
     add(2, observer);
     add(4, keeper);
     if (actors.length === 0) actors.push(observer);
+    if (this.writers.length === 0) this.writers.push(observer);
   }
 
   /** Now and then a call of the disk takes longer, and more or fewer pages are in memory. */
@@ -193,17 +197,24 @@ class Simulation {
     this.holds();
   }
 
-  /** A last burst, and then nobody does anything for a while: who still waits has not enough to be answered with. */
+  /** A last burst, into which one more begins to read, and then nobody does anything for a while: who still waits has not enough to be answered with. */
   private async rest(): Promise<void> {
     for (let i = this.random.int(5); i > 0; i--) {
       this.random.pick(this.consumers).step();
       this.random.pick(this.actors).step();
       await this.pass(this.random.fraction() * 3);
     }
+    const late = new Consumer(this.arena, "late", { isLate: true });
+    late.step();
+    for (let i = this.random.int(4); i > 0; i--) {
+      await this.pass(this.random.fraction() * 4);
+      this.random.pick(this.writers).step();
+    }
     await this.pass(20);
-    for (const consumer of this.consumers) consumer.beginWatch();
+    const all = [...this.consumers, late];
+    for (const consumer of all) consumer.beginWatch();
     await this.pass(400);
-    for (const consumer of this.consumers) consumer.endWatch();
+    for (const consumer of all) consumer.endWatch();
   }
 
   private breakDisk(): void {

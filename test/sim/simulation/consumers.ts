@@ -58,6 +58,7 @@ export class Consumer implements Actor {
   private readonly arena: Arena;
   private readonly byId: boolean;
   private readonly usesSession: boolean;
+  private readonly isLate: boolean;
   private readonly minBytes: number;
   private readonly maxBytes: number;
   private readonly partitionMaxBytes: number;
@@ -73,13 +74,15 @@ export class Consumer implements Actor {
   private turn = 0;
   private watched: { turn: number; bytes: number } | null = null;
 
-  constructor(arena: Arena, name: string) {
+  /** `isLate`: it begins where the others are, wants much, and comes without a session. */
+  constructor(arena: Arena, name: string, { isLate } = { isLate: false }) {
     const { random } = arena;
+    this.isLate = isLate;
     this.arena = arena;
     this.name = name;
     this.byId = random.chance(0.5);
-    this.usesSession = random.chance(0.6);
-    this.minBytes = random.pick([1, 1, 200, 1000]);
+    this.usesSession = !isLate && random.chance(0.6);
+    this.minBytes = random.pick(isLate ? [200, 1000] : [1, 1, 200, 1000]);
     this.maxBytes = random.pick([1, 1000, 100_000]);
     this.partitionMaxBytes = random.pick([1, 500, 100_000]);
   }
@@ -144,7 +147,11 @@ export class Consumer implements Actor {
     const { random, topics } = this.arena;
     const choices = topics.live.filter(({ name }) => this.byId || name === STAYS);
     this.topic = choices.length === 0 ? null : random.pick(choices);
-    this.positions = this.topic?.partitions.map(({ shownEnd }) => (random.chance(0.5) ? 0 : random.int(shownEnd + 1))) ?? [];
+    const position = ({ shownEnd }: PartitionModel): number => {
+      if (this.isLate) return Math.max(0, shownEnd - random.int(3));
+      return random.chance(0.5) ? 0 : random.int(shownEnd + 1);
+    };
+    this.positions = this.topic?.partitions.map(position) ?? [];
     this.renew();
   }
 
