@@ -118,7 +118,7 @@ export class FetchRun {
   moved(target: FetchTarget, bytes: number): void {
     if (this.state === "ended" || target.available === UNREAD) return;
     this.count(target, bytes);
-    if (this.state === "parked" && (this.readable >= this.limits.minBytes || isReleased(target))) this.wake(false);
+    if (this.state === "parked" && (this.readable >= this.limits.minBytes || this.isReleased(target))) this.wake(false);
   }
 
   /** The partition of a target of this fetch was closed. */
@@ -151,7 +151,7 @@ export class FetchRun {
   private parkUnlessMoved(): void {
     // While one target was read from the disk, a partition closed, or enough came to others that had been read before.
     const { hasClosed } = this;
-    const isReleasedMeanwhile = this.results.some(({ target }) => isReleased(target));
+    const isReleasedMeanwhile = this.results.some(({ target }) => this.isReleased(target));
     if (hasClosed || isReleasedMeanwhile || this.readable >= this.limits.minBytes)
       return this.read(() => this.afterLaterRead(hasClosed));
     this.dropResults(); // the records that they hold would be held for as long as it waits
@@ -407,6 +407,12 @@ export class FetchRun {
     });
   }
 
+  /** A transaction has ended because of which a read of the target ended early: much may be readable by that alone. */
+  private isReleased({ heldBackAt, partition }: FetchTarget): boolean {
+    if (heldBackAt < 0 || partition === null || this.limits.isolation !== "read_committed") return false;
+    return partition.lastStableOffset > heldBackAt;
+  }
+
   /** Whether a read ended below what was readable, although its target asked for more. */
   private hasMore(): boolean {
     for (const { target, bytes, nextOffset, limitOffset } of this.results) {
@@ -416,10 +422,6 @@ export class FetchRun {
     return false;
   }
 }
-
-/** The transaction has ended for which a read of the target ended early: much may be readable by that alone. */
-const isReleased = ({ heldBackAt, partition }: FetchTarget): boolean =>
-  heldBackAt >= 0 && partition !== null && partition.lastStableOffset > heldBackAt;
 
 /**
  * KIP-595: the client's history differs from ours below its fetch offset. Null when it does not, or when it did not say.
