@@ -67,7 +67,7 @@ const kafka = (settings) => (peer) => {
   const text = Object.entries(all).map(([name, value]) => `${name}=${value}\n`);
   writeFileSync(properties, text.join(""));
   if (!peer.isFormatted) {
-    const id = randomBytes(16).toString("base64url");
+    const id = `q${randomBytes(16).toString("base64url").slice(1)}`; // no dash at its start: the tool would take it for an option
     const args = [...java(peer), "kafka.tools.StorageTool", "format", "--standalone", "-t", id, "-c", properties];
     const { status, stderr } = spawnSync("java", args, { encoding: "utf8" });
     if (status !== 0) throw new Error(`kafka-storage format: ${stderr}`);
