@@ -46,22 +46,23 @@ export function findOffsetForTimestamp(log: Log, timestampMs: number, limitOffse
 export function findOffsetOfMaxTimestamp(log: Log, limitOffset: number): Promise<TimestampedOffset | null> {
   return log.reader.withGoodIndexes(async () => {
     log.checkUsable();
+    const { logStartOffset } = log; // one that moves meanwhile must not make the index look wrong
     let latest: MaxOf | null = null;
     for (const segment of [...log.segments]) {
-      if (segment.nextOffset <= log.logStartOffset) continue;
-      const max = await maxFrom(segment, log.logStartOffset);
+      if (segment.nextOffset <= logStartOffset) continue;
+      const max = await maxFrom(segment, logStartOffset);
       if (latest === null || max.timestampMs > latest.timestampMs) latest = max;
     }
     if (latest === null) return null;
     // A log whose records have no timestamps: as in Kafka, its first record has the largest one, -1.
     const { segment, timestampMs } = latest;
     const offset = timestampMs < 0 ? segment.baseOffset : latest.offset;
-    const from = await positionAtOrBefore(segment, Math.max(offset, log.logStartOffset));
-    const fits = (record: Found) => record.timestampMs === timestampMs && record.offset >= log.logStartOffset;
+    const from = await positionAtOrBefore(segment, Math.max(offset, logStartOffset));
+    const fits = (record: Found) => record.timestampMs === timestampMs && record.offset >= logStartOffset;
     const found = await findRecord(segment, from, timestampMs, fits);
-    if (found === null && timestampMs < 0) return null;
-    if (found === null) throw new WrongIndex(segment);
-    return found.offset < limitOffset ? found : null;
+    if (found !== null) return found.offset < limitOffset ? found : null;
+    if (timestampMs < 0 || (await hasBatchOf(segment, from, timestampMs))) return null;
+    throw new WrongIndex(segment);
   });
 }
 
@@ -125,12 +126,25 @@ async function findRecord(
         return maxTimestamp(b, at) < timestampMs;
       });
       if (stopped.problem !== null) throw corrupt(segment, stopped.position, stopped.nextOffset, stopped.problem);
-      if (stopped.position >= segment.size) return null;
+      if (stopped.position >= range.to) return null; // what was appended meanwhile is not searched
       const batch = await readBatch(segment, handle, stopped.position, bytes);
       const found = firstThatFits(batch, fits);
       if (found !== null) return { ...found, leaderEpoch: partitionLeaderEpoch(batch, 0) };
       position = stopped.position + bytes;
     }
+  } finally {
+    segment.release(handle);
+  }
+}
+
+/** Whether a batch from `from` on says that this is its largest timestamp: compaction may have left it without records. */
+async function hasBatchOf(segment: Segment, from: number, timestampMs: number): Promise<boolean> {
+  const handle = segment.hold();
+  try {
+    const range = { ...wholeOf(segment, handle), from };
+    const stopped = await scanBatches(range, (b, at) => maxTimestamp(b, at) !== timestampMs);
+    if (stopped.problem !== null) throw corrupt(segment, stopped.position, stopped.nextOffset, stopped.problem);
+    return stopped.position < range.to;
   } finally {
     segment.release(handle);
   }
@@ -150,6 +164,7 @@ function firstThatFits(batch: Buffer, fits: (record: Found) => boolean): Found |
   });
   return found;
 }
+
 /** All batches that the segment has now. */
 const wholeOf = (segment: Segment, { file }: Handle) => ({
   file,

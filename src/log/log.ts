@@ -207,7 +207,10 @@ export class Log implements SyncedLog {
     return findOffsetForTimestamp(this, timestampMs, limitOffset);
   }
 
-  /** The first record that has the largest timestamp of the log; null if it lies at or above `limitOffset`, or the log is empty. */
+  /**
+   * The first record that has the largest timestamp of the log; null if it lies at or above `limitOffset`, if compaction took it and left its
+   * batch (as in Kafka), or if the log is empty. Rejects as `read` does.
+   */
   offsetOfMaxTimestamp(limitOffset: number): Promise<TimestampedOffset | null> {
     return findOffsetOfMaxTimestamp(this, limitOffset);
   }
