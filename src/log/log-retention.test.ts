@@ -130,6 +130,27 @@ test("records that come while all of a log is found old stay", async () => {
   await world.check(a);
 });
 
+test("a segment that is begun while all of a log is found old stays, and what comes then with it", async () => {
+  const world = new LogWorld({ seed: 1, durability: "page-cache", logConfig: { segmentBytes: 600 } });
+  await world.start();
+  const a = await world.create("a");
+  await append(world, a, 3);
+  const log = a.log!;
+  await world.clock.advance(HOUR_MS);
+  log.updateConfig({ ...log.config, retentionMs: 1000 });
+  const comesLate = async () => {
+    if (a.batches.length === 4) world.append(a, { records: 1, valueBytes: 40 });
+  };
+  const applying = applyRetention(log, comesLate);
+  world.clock.jump(-HOUR_MS);
+  world.append(a, { records: 1, valueBytes: 300 }); // begins a segment, and is old
+  world.clock.jump(HOUR_MS);
+  await world.clock.run(applying);
+  expect([a.batches.length, log.segments.length]).toEqual([5, 2]);
+  expect(log.logStartOffset).toBe(0);
+  await world.check(a);
+});
+
 describe("cleanup.policy", () => {
   test("a change of it counts at once: what was found old before stays", async () => {
     const { world, log } = await filled(22);

@@ -52,7 +52,8 @@ export async function applyRetention(log: Log, turn: () => Promise<void> = async
   let count = await log.reader.withGoodIndexes(() => countOld(log));
   if (count === 0) return;
   await turn();
-  if (count === all && logEndOffset !== log.logEndOffset) count--; // the last one has grown meanwhile
+  // What was the last one has grown meanwhile, or others were begun behind it: they are not what was looked at.
+  if (logEndOffset !== log.logEndOffset) count = Math.min(count, all - 1);
   const isAsDecided = cuts === log.cuts && swaps === log.swaps && config === log.config;
   if (count > 0 && mayStill(log) && isAsDecided) {
     if (count === segments.length) log.rollActive();
