@@ -139,8 +139,9 @@ export class LogCleaner {
       });
     } catch (error) {
       // Retention took files that were still to be read: what is left is planned anew.
-      const isShorter = error instanceof DiskError && !isFailedSync(error) && log.segments[0]?.baseOffset !== baseOffset;
-      this.failed(log, isShorter ? new CleaningStopped(`the beginning of ${log.name} is gone`) : error);
+      const isShorter = log.segments[0]?.baseOffset !== baseOffset && !isHalfChanged(log);
+      const isForThat = isShorter && error instanceof DiskError && !isFailedSync(error);
+      this.failed(log, isForThat ? new CleaningStopped(`the beginning of ${log.name} is gone`) : error);
     }
   }
 
