@@ -111,7 +111,7 @@ export class PartitionDirectories {
    * that refuses is asked again and again; what is not done when the broker stops does not resolve. Rejects after a failed sync.
    */
   async discard(name: string, topicId: string | null, after?: Promise<unknown>): Promise<void> {
-    const left = this.leave(name, after);
+    const left = this.leave(name, () => false, after);
     this.leaving.set(name, left);
     const forget = () => {
       if (this.leaving.get(name) === left) this.leaving.delete(name);
@@ -121,7 +121,7 @@ export class PartitionDirectories {
     for (;;) {
       await new Promise<void>((resolve) => this.context.clock.schedule(RETRY_MS, resolve));
       if (this.closed) await new Promise<never>(() => {}); // the next start does it
-      if (this.isAnothers(name, topicId) || (await this.leave(name))) return;
+      if (await this.leave(name, () => this.isAnothers(name, topicId))) return;
     }
   }
 
@@ -156,15 +156,15 @@ export class PartitionDirectories {
     this.closed = true;
   }
 
-  /** True: it has left its name for good, or there is none. False: the disk does not let it. */
-  private async leave(name: string, after?: Promise<unknown>): Promise<boolean> {
+  /** True: it has left its name for good, there is none, or `isTaken` says so when its turn has come. False: the disk does not let it. */
+  private async leave(name: string, isTaken: () => boolean, after?: Promise<unknown>): Promise<boolean> {
     const { disk, logger } = this.context;
     if (after !== undefined) await after;
     while (this.renamed >= RENAMED_AT_ONCE) await this.nextTurn;
     this.countRename();
     let renamed: string;
     try {
-      if (!disk.exists(this.pathOf(name))) return true;
+      if (isTaken() || !disk.exists(this.pathOf(name))) return true;
       renamed = this.renameToDeleted(name);
     } catch (error) {
       if (!(error instanceof DiskError)) throw error;

@@ -197,4 +197,45 @@ describe("a directory that leaves its name", () => {
     expect(directories(world)).toEqual(["a-0"]);
     await world.check(a);
   });
+
+  test("is left alone also if it becomes that while it waits for its turn to be tried again", async () => {
+    const world = new LogWorld({ seed: 5 });
+    await world.start();
+    const { clock, disk } = world;
+    const models = [];
+    for (let i = 0; i < 40; i++) models.push(await world.create(`t${i}`));
+    for (const model of models) world.append(model);
+    await clock.advance(2000);
+    const directory = world.directory!;
+    disk.fault = (operation) => (operation === "rename" ? { code: "EIO" } : null);
+    for (const { log } of models) directory.deleteLog(log!);
+    await clock.advance(10);
+    disk.fault = null;
+    const last = models.at(-1)!;
+    Object.assign(last, { topicId: world.newTopicId(), batches: [], durableEnd: 0 });
+    // Behind the second tries of all, of which only some are made at once.
+    clock.schedule(990, () => {
+      directory.openLog({ topic: last.topic, partition: 0, topicId: last.topicId, config: world.logConfig }).then((log) => {
+        last.log = log;
+        world.append(last);
+      });
+    });
+    await clock.advance(5000);
+    expect(world.fatal).toBeNull();
+    expect(directories(world)).toEqual([`${last.topic}-0`]);
+    await world.check(last);
+  });
+
+  test("is not looked for under it by the round that is to come", async () => {
+    const { world, a } = await filled();
+    const b = await world.create("b");
+    world.append(a);
+    await world.clock.advance(0); // a round is under way
+    world.append(b); // makes the directory: its name is for the next round
+    await world.clock.run(world.directory!.deleteLog(b.log!));
+    await world.clock.advance(100);
+    expect(world.fatal).toBeNull();
+    expect(directories(world)).toEqual(["a-0"]);
+    await world.check(a);
+  });
 });
