@@ -159,12 +159,13 @@ export class LogSync implements SyncTarget, RecoveryPointSource {
     this.shared.rounds.markDirty(this);
   }
 
-  /** No more rounds; files of one under way are let go at its end. */
+  /** No more rounds; files of one under way are let go at its end. One that is to come syncs nothing: the directory may have left its name. */
   close(): void {
     this.closed = true;
     this.forgetActive();
     for (const handle of this.pendingHandles.splice(0)) this.shared.files.letGo(handle);
     this.pendingPaths = [];
+    this.pendingDirectories.clear();
     this.shared.files.retire(this.epochsFile);
   }
 
