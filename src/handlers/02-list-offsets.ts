@@ -93,7 +93,11 @@ function answer(call: ListCall, topic: string, index: number, asked: Asked | nul
   try {
     partition.checkLeaderEpoch(asked.currentLeaderEpoch);
     const found = find(partition, asked.timestamp, partition.readableEnd(isolation));
-    if (found instanceof Promise) return found.then((late) => success(index, late ?? NOT_FOUND)).catch(refused);
+    if (found instanceof Promise)
+      return found.then(
+        (late) => success(index, late ?? NOT_FOUND),
+        (error) => refused(partition.closedWith ?? error),
+      );
     return success(index, found);
   } catch (error) {
     return refused(error);

@@ -1,5 +1,6 @@
 /** ListOffsets and OffsetForLeaderEpoch through the whole broker, held against what Kafka 4.4 answers: ReplicaManager.fetchOffset, Partition.fetchOffsetForTimestamp, UnifiedLog.fetchOffsetByTimestamp, LeaderEpochFileCache. */
 import { describe, expect, test } from "bun:test";
+import { KafkaError } from "../../src/protocol/errors.ts";
 import { ListOffsets } from "../../src/protocol/messages/02-list-offsets.ts";
 import { OffsetForLeaderEpoch } from "../../src/protocol/messages/23-offset-for-leader-epoch.ts";
 import { buildBatch } from "../../src/record/records.ts";
@@ -140,6 +141,16 @@ describe("ListOffsets", () => {
     const world = await worldWithTopic();
     partitionOf(world, 0).log.offline = "a test";
     for (const timestamp of [LATEST, EARLIEST, MAX_TIMESTAMP, 0]) expect(await list(world, timestamp)).toEqual([56, -1, -1, -1]);
+  });
+
+  test("of a partition that goes while it is searched, with why it went", async () => {
+    const world = await worldWithTopic();
+    await put(world, 0, "a");
+    const partition = partitionOf(world, 0);
+    const found = list(world, MAX_TIMESTAMP);
+    partition.close(new KafkaError("UNKNOWN_TOPIC_OR_PARTITION"));
+    partition.log.close("it was deleted");
+    expect(await found).toEqual([3, -1, -1, -1]);
   });
 });
 
