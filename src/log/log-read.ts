@@ -202,7 +202,8 @@ export class LogReader {
     } finally {
       rebuilt.closeLog();
     }
-    if (!this.log.segments.includes(segment)) return rebuilt.close(); // it left the log meanwhile
+    // It left the log meanwhile, or the log is no more: its directory may be another's by now.
+    if (this.log.offline !== null || !this.log.segments.includes(segment)) return rebuilt.close();
     segment.adoptIndexes(rebuilt);
     if (segment === this.log.active) return;
     try {
