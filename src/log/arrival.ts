@@ -1,7 +1,7 @@
 /**
  * The empty file that says of a partition's directory that it was put together beside its place (`quarkmq import`), for a topic that was not
  * known yet. A start that finds it where no topic owns the directory removes that: nobody was shown what is in it, and it came from elsewhere. It
- * goes as soon as the topic is known. Without it a directory is never removed for being nobody's.
+ * goes as soon as the topic is known. Without it a directory is not removed for being nobody's, unless a new topic wants its name.
  */
 import { DiskError } from "../io/disk.ts";
 import { ARRIVING_FILE } from "./file-names.ts";
@@ -11,6 +11,7 @@ import type { Log } from "./log.ts";
 export function settleArrival(log: Log): void {
   if (!log.isArriving || log.offline !== null) return;
   const { shared, directory, name } = log;
+  log.isArriving = false;
   try {
     shared.disk.remove(`${directory}/${ARRIVING_FILE}`);
   } catch (error) {
@@ -21,6 +22,5 @@ export function settleArrival(log: Log): void {
     });
     return;
   }
-  log.isArriving = false;
   log.sync.include([], [directory], true);
 }

@@ -1,6 +1,8 @@
 /** What retention takes, segment by segment, worked out by hand; on a simulated disk and clock. */
 import { describe, expect, test } from "bun:test";
-import { LogWorld, type ModelLog } from "../../test/sim/log-world.ts";
+import { DATA_PATH, LogWorld, type ModelLog } from "../../test/sim/log-world.ts";
+import { settleArrival } from "./arrival.ts";
+import { ARRIVING_FILE } from "./file-names.ts";
 import type { Log, LogConfig } from "./log.ts";
 import { applyRetention } from "./log-retention.ts";
 import { isFailedSync } from "./recovery-points.ts";
@@ -149,6 +151,23 @@ test("a segment that is begun while all of a log is found old stays, and what co
   expect([a.batches.length, log.segments.length]).toEqual([5, 2]);
   expect(log.logStartOffset).toBe(0);
   await world.check(a);
+});
+
+test("what was brought in stays until its topic is known, and what is known goes even if the mark cannot", async () => {
+  for (const fault of [null, { code: "EIO" }]) {
+    const { world, a, log } = await filled(22);
+    const bases = log.segments.map(({ baseOffset }) => baseOffset);
+    await world.stop();
+    world.clock.reset();
+    world.disk.open(`${DATA_PATH}/a-0/${ARRIVING_FILE}`, "create").close();
+    await world.start();
+    expect(await apply(world, a.log!, { retentionBytes: 0 })).toEqual(bases);
+    world.disk.fault = () => fault;
+    settleArrival(a.log!);
+    world.disk.fault = null;
+    expect(await apply(world, a.log!, { retentionBytes: 0 })).toEqual([22]);
+    await world.check(a);
+  }
 });
 
 describe("cleanup.policy", () => {

@@ -45,7 +45,7 @@ function keepProducers(log: Log, offset: number): void {
  */
 export async function applyRetention(log: Log, turn: () => Promise<void> = async () => {}): Promise<void> {
   log.checkUsable();
-  if (log.isBeingCut) return;
+  if (log.isBeingCut || log.isArriving) return;
   if (log.leftBehind.length > 0) discardLeftBehind(log);
   const { segments, cuts, swaps, logEndOffset, config } = log;
   const all = segments.length;

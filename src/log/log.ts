@@ -79,7 +79,7 @@ export class Log implements SyncedLog {
   /** Offset of the newest producer snapshot, -1 if there is none. */
   snapshotOffset: number;
   private directoryExists: boolean;
-  /** Its directory was brought here, for a topic that nobody had said was known when the log was opened. */
+  /** Its directory was brought here for a topic that is not known yet (arrival.ts): until it is, the log is held against what was brought, so nothing goes. */
   isArriving: boolean;
   /** The active segment's file, held from the write to the end of the append. */
   private writing: Handle | null = null;
