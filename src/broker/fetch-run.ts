@@ -11,12 +11,12 @@
 import { type Chunk, releaseChunks } from "../bytes/chunks.ts";
 import type { Clock } from "../io/clock.ts";
 import type { Deadline, Deadlines } from "../io/deadlines.ts";
-import type { StoredRead } from "../log/log.ts";
 import { NOTHING_READ } from "../log/segment-read.ts";
 import type { AbortedTransaction } from "../log/transaction-index.ts";
 import { ErrorCode, KafkaError } from "../protocol/errors.ts";
 import type { FetchTarget } from "./fetch-target.ts";
 import type { Isolation, Partition } from "./partition.ts";
+import { type PartitionRead, readPartition } from "./partition-read.ts";
 
 /** One fetch reads for so long before others get their turn: what is hot is read on the loop itself. */
 const TURN_MS = 5;
@@ -72,13 +72,9 @@ export interface FetchOwner {
   onFailed(error: unknown): void;
 }
 
-type Aborted = AbortedTransaction[] | null;
-
-type Whole = readonly [StoredRead, Aborted];
-type Read = () => StoredRead | Promise<StoredRead>;
-
-const NONE_ABORTED: AbortedTransaction[] = [];
 const NO_RESULTS: TargetResult[] = [];
+/** The client has to cut its log first. */
+const NO_READ: PartitionRead = { stored: NOTHING_READ, aborted: null, limitOffset: 0, heldBackAt: -1 };
 /** Of a target whose read has yet to come: what moves until then, the read will bring. */
 const UNREAD = -1;
 
@@ -268,18 +264,15 @@ export class FetchRun {
       const divergingEpoch = divergence(partition, target);
       if (divergingEpoch !== null) {
         this.urgent = true;
-        this.keep(target, partition, NOTHING_READ, 0, divergingEpoch, null);
+        this.keep(target, partition, NO_READ, divergingEpoch);
         return null;
       }
-      const { isolation } = this.limits;
-      const limitOffset = partition.readableEnd(isolation);
       const maxBytes = Math.min(target.maxBytes, this.remaining);
-      const atLeastOne = this.bytes === 0;
-      const read = (): StoredRead | Promise<StoredRead> => partition.read(target.fetchOffset, isolation, maxBytes, atLeastOne);
-      const whole = this.readWhole(read, target, partition);
-      if (whole instanceof Promise) return this.keepLate(whole, target, partition, limitOffset);
-      const [stored, aborted] = whole;
-      this.keep(target, partition, stored, limitOffset, null, aborted);
+      const { isolation } = this.limits;
+      const { fetchOffset } = target;
+      const read = readPartition({ partition, fetchOffset, isolation, maxBytes, atLeastOne: this.bytes === 0 });
+      if (read instanceof Promise) return this.keepLate(read, target, partition);
+      this.keep(target, partition, read, null);
       return null;
     } catch (error) {
       this.refuse(target, error);
@@ -287,48 +280,11 @@ export class FetchRun {
     }
   }
 
-  /** What a reader of committed data must leave out of what was read. */
-  private abortedIn(read: StoredRead, target: FetchTarget, partition: Partition): Aborted | Promise<Aborted> {
-    if (this.limits.isolation !== "read_committed") return null;
-    if (read.bytes === 0) return NONE_ABORTED;
-    return partition.log.abortedTransactions(target.fetchOffset, read.nextOffset);
-  }
-
-  /** What `read` gives, with what a reader of committed data must leave out of it. */
-  private readWhole(read: Read, target: FetchTarget, partition: Partition): Whole | Promise<Whole> {
-    const { swaps } = partition.log;
-    const stored = read();
-    if (stored instanceof Promise) return this.together(read, swaps, stored, null, target, partition);
-    const aborted = this.abortedIn(stored, target, partition);
-    return aborted instanceof Promise ? this.together(read, swaps, stored, aborted, target, partition) : [stored, aborted];
-  }
-
-  /** Once more if segments left the log meanwhile, or others took their place: what those that are there know of aborted transactions need not be all of it. */
-  private async together(
-    read: Read,
-    swaps: number,
-    pending: StoredRead | Promise<StoredRead>,
-    asked: Promise<Aborted> | null,
-    target: FetchTarget,
-    partition: Partition,
-  ): Promise<Whole> {
-    const stored = await pending;
-    try {
-      const aborted = await (asked ?? this.abortedIn(stored, target, partition));
-      if (aborted === null || swaps === partition.log.swaps) return [stored, aborted];
-    } catch (error) {
-      releaseChunks(stored.chunks);
-      throw error;
-    }
-    releaseChunks(stored.chunks);
-    return await this.readWhole(read, target, partition);
-  }
-
-  private keepLate(pending: Promise<Whole>, target: FetchTarget, partition: Partition, limitOffset: number): Promise<void> {
+  private keepLate(pending: Promise<PartitionRead>, target: FetchTarget, partition: Partition): Promise<void> {
     return pending.then(
-      ([read, aborted]) => {
-        if (this.state !== "ended") this.keep(target, partition, read, limitOffset, null, aborted);
-        else releaseChunks(read.chunks);
+      (read) => {
+        if (this.state !== "ended") this.keep(target, partition, read, null);
+        else releaseChunks(read.stored.chunks);
       },
       (error) => {
         if (this.state !== "ended") this.refuse(target, partition.closedWith ?? error);
@@ -359,16 +315,13 @@ export class FetchRun {
   private keep(
     target: FetchTarget,
     partition: Partition,
-    read: StoredRead,
-    limitOffset: number,
+    { stored, aborted, limitOffset, heldBackAt }: PartitionRead,
     divergingEpoch: TargetResult["divergingEpoch"],
-    abortedTransactions: Aborted,
   ): void {
-    this.bytes += read.bytes;
-    this.remaining = Math.max(0, this.remaining - read.bytes);
-    this.count(target, read.bytes);
-    const isHeldBack = this.limits.isolation === "read_committed" && limitOffset < partition.highWatermark;
-    target.heldBackAt = isHeldBack ? limitOffset : -1;
+    this.bytes += stored.bytes;
+    this.remaining = Math.max(0, this.remaining - stored.bytes);
+    this.count(target, stored.bytes);
+    target.heldBackAt = heldBackAt;
     this.results.push({
       target,
       errorCode: ErrorCode.NONE,
@@ -376,10 +329,10 @@ export class FetchRun {
       lastStableOffset: partition.lastStableOffset,
       logStartOffset: partition.logStartOffset,
       divergingEpoch,
-      records: read.chunks,
-      bytes: read.bytes,
-      abortedTransactions,
-      nextOffset: read.nextOffset,
+      records: stored.chunks,
+      bytes: stored.bytes,
+      abortedTransactions: aborted,
+      nextOffset: stored.nextOffset,
       limitOffset,
     });
   }

@@ -12,8 +12,8 @@ import { removeOldest } from "./log-segments.ts";
 const COMPACTION = { deleteRetentionMs: 50, minCompactionLagMs: 0, maxCompactionLagMs: 2 ** 63, minCleanableDirtyRatio: 0 };
 const LIMITS = { dedupeBufferBytes: 1000, loadFactor: 0.9, ioBufferBytes: 2000, bytesPerSecond: 1e6, maxDecompressedBytes: 1e6 };
 
-/** How often a cleaning is begun in five minutes, where each ends with an error of the disk after `meanwhile`. */
-async function cleaningsOf(meanwhile: (log: Log) => void): Promise<number> {
+/** How often a cleaning is begun in five minutes, where each ends after `meanwhile`: with its error, or with one of the disk. */
+async function cleaningsOf(meanwhile: (log: Log) => Error | void): Promise<number> {
   const world = new LogWorld({ seed: 1, logConfig: { segmentBytes: 1000, compacts: true, compaction: COMPACTION } });
   await world.start();
   const a = await world.create("a");
@@ -24,8 +24,7 @@ async function cleaningsOf(meanwhile: (log: Log) => void): Promise<number> {
   let cleanings = 0;
   const run = async (): Promise<CleanStats> => {
     cleanings++;
-    meanwhile(log);
-    throw new DiskError("rename", log.directory, "EIO");
+    throw meanwhile(log) ?? new DiskError("rename", log.directory, "EIO");
   };
   const cleaner = new LogCleaner({
     logs: () => [log],
@@ -65,4 +64,8 @@ test("it is left alone when a segment did not get its place, though retention to
     log.segments[1]!.renamed(SWAP_SUFFIX);
   };
   expect(await cleaningsOf(halfWay)).toBe(1);
+});
+
+test("it is left alone after what is no error of the disk", async () => {
+  expect(await cleaningsOf(() => new Error("files that are in the way"))).toBe(1);
 });

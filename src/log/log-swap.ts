@@ -76,9 +76,15 @@ function mustFit(log: Log, { replaces }: CleanedGroup, cuts: number): void {
   if (log.config.compaction === null) throw new CleaningStopped(`${log.name} is not compacted any more`);
 }
 
+/** Rejects with an Error if the disk keeps the files: the next start will complete them, so nothing may be built on their being gone. */
 async function withdraw(log: Log, base: number): Promise<void> {
-  for (const suffix of [...SWAPPED_SUFFIXES].reverse())
-    log.shared.disk.remove(`${log.directory}/${offsetFileName(base, suffix)}${SWAP_SUFFIX}`);
+  for (const suffix of [...SWAPPED_SUFFIXES].reverse()) {
+    try {
+      log.shared.disk.remove(`${log.directory}/${offsetFileName(base, suffix)}${SWAP_SUFFIX}`);
+    } catch (error) {
+      throw new Error(`a segment that is not wanted any more cannot be removed: ${(error as Error).message}`);
+    }
+  }
   await directorySynced(log);
 }
 
