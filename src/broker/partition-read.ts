@@ -42,7 +42,10 @@ export function readPartition(request: ReadRequest): PartitionRead | Promise<Par
 }
 
 /** What was read is released if this fails. */
-function abortedIn({ partition, fetchOffset }: ReadRequest, read: StoredRead): AbortedTransaction[] | Promise<AbortedTransaction[]> {
+function abortedIn(
+  { partition, fetchOffset }: ReadRequest,
+  read: StoredRead,
+): AbortedTransaction[] | Promise<AbortedTransaction[]> {
   if (read.bytes === 0) return NONE_ABORTED;
   const release = (error: unknown): never => {
     releaseChunks(read.chunks);

@@ -13,7 +13,7 @@ const COMPACTION = { deleteRetentionMs: 50, minCompactionLagMs: 0, maxCompaction
 const LIMITS = { dedupeBufferBytes: 1000, loadFactor: 0.9, ioBufferBytes: 2000, bytesPerSecond: 1e6, maxDecompressedBytes: 1e6 };
 
 /** How often a cleaning is begun in five minutes, where each ends after `meanwhile`: with its error, or with one of the disk. */
-async function cleaningsOf(meanwhile: (log: Log) => Error | void): Promise<number> {
+async function cleaningsOf(meanwhile: (log: Log) => unknown): Promise<number> {
   const world = new LogWorld({ seed: 1, logConfig: { segmentBytes: 1000, compacts: true, compaction: COMPACTION } });
   await world.start();
   const a = await world.create("a");
