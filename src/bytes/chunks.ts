@@ -8,6 +8,8 @@ export interface StoredBytes {
   readonly byteLength: number;
   /** Reads into `into` from byte `at` of these on, if that is in the page cache: how many bytes, or -1 (or too few) when it would block. */
   readHot(into: Uint8Array, at: number): number;
+  /** Sends `length` of these from byte `at` on to a socket, by its descriptor (io/net.ts), without reading them: see DiskFile.sendHot. */
+  sendHot(socket: number, at: number, length: number): number;
   /** As `readHot`, in a thread pool. Rejects when the disk fails; fewer bytes than asked for: the file has lost them. */
   readCold(into: Uint8Array, at: number): Promise<number>;
   /** The owner is done. Called once. */

@@ -32,6 +32,11 @@ export interface DiskFile {
   read(into: Uint8Array, at: number): number;
   /** As `read`, but only what is in the page cache: -1 (or fewer bytes than asked for) when more would block or when the platform cannot tell. */
   readHot(into: Uint8Array, at: number): number;
+  /**
+   * Sends bytes from `at` on to the socket of that descriptor (net.ts), straight from the page cache: how many it took; 0 when it takes none
+   * now; -1 when that cannot be done here, or some are not in the page cache.
+   */
+  sendHot(socket: number, at: number, length: number): number;
   /** As `read`, in a thread pool: for cold pages. */
   readCold(into: Uint8Array, at: number): Promise<number>;
   /** fdatasync. A rejection means that the file's state is unknown: never retry it, end the process. */

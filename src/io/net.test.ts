@@ -1,6 +1,14 @@
 /** What the rest of the broker relies on of the system's sockets, as Bun gives them to us. */
 import { afterEach, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { release, tmpdir } from "node:os";
+import { join } from "node:path";
 import { type Listener, realNet, type Socket, type SocketOwner } from "./net.ts";
+import { realDisk } from "./real-disk.ts";
+
+/** cachestat came with Linux 6.5; without it files are read and written. */
+const [major = 0, minor = 0] = release().split(".").map(Number);
+const tellsWhatIsCached = process.platform === "linux" && (major > 6 || (major === 6 && minor >= 5));
 
 class Owner implements SocketOwner {
   readonly chunks: Buffer[] = [];
@@ -212,3 +220,56 @@ describe("a socket", () => {
     owner.socket.resume();
   });
 });
+
+test.if(tellsWhatIsCached)(
+  "a file goes to the socket from where it lies, as much as it takes; a closed one has no number",
+  async () => {
+    const directory = mkdtempSync(join(tmpdir(), "quarkmq-net-"));
+    const owner = new Owner();
+    const { port } = listen("127.0.0.1", (socket) => {
+      owner.socket = socket;
+      return owner;
+    });
+    const got: Buffer[] = [];
+    let reads = false;
+    const peer = await Bun.connect({
+      hostname: "127.0.0.1",
+      port,
+      socket: { data: (_, bytes) => void got.push(Buffer.from(bytes)), open: (raw) => raw.pause(), error() {} },
+    });
+    peers.push(peer as unknown as Bun.Socket<undefined>);
+    await until(() => owner.socket !== undefined);
+    const file = realDisk.open(join(directory, "f"), "create");
+    try {
+      const content = Buffer.from(Array.from({ length: 16 << 20 }, (_, i) => (i * 7 + (i >> 12)) & 255));
+      file.write(content, 0);
+      await file.sync();
+      const { descriptor } = owner.socket;
+      expect(descriptor).toBeGreaterThan(2);
+      let sent = 0;
+      while (sent < content.length) {
+        const taken = file.sendHot(descriptor, sent, Math.min(1 << 20, content.length - sent));
+        expect(taken).toBeGreaterThanOrEqual(0);
+        sent += taken;
+        if (taken > 0) continue;
+        // Full: only a write makes the system tell when it has drained.
+        if (!reads) peer.resume();
+        reads = true;
+        const { drains } = owner;
+        const probe = owner.socket.write(content, sent, 4096);
+        sent += probe;
+        if (probe < 4096) await until(() => owner.drains > drains);
+      }
+      await until(() => got.reduce((sum, { length }) => sum + length, 0) === content.length);
+      expect(Buffer.concat(got).equals(content)).toBe(true);
+      expect(reads).toBe(true);
+      expect(file.sendHot(descriptor, content.length - 10, 100)).toBe(-1); // the file ends before
+      owner.socket.abort();
+      await until(() => owner.closed !== null);
+      expect(owner.socket.descriptor).toBe(-1);
+    } finally {
+      file.close();
+      rmSync(directory, { recursive: true });
+    }
+  },
+);

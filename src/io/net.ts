@@ -19,6 +19,8 @@ export interface Socket {
   readonly remotePort: number;
   readonly localAddress: string;
   readonly localPort: number;
+  /** The system's number for it, for calls that send to it; -1 when it is closed, or is not a plain socket of the system. */
+  readonly descriptor: number;
   /**
    * Hands bytes from `at` (0) for `length` (the rest) to the system. Returns how many it took, which may be none: go on after `onDrain`. -1: the socket
    * is closed. What was taken is copied: the caller may reuse the buffer.
@@ -79,6 +81,10 @@ class RealSocket implements Socket {
     this.remotePort = raw.remotePort;
     this.localAddress = plainAddress(raw.localAddress);
     this.localPort = raw.localPort;
+  }
+
+  get descriptor(): number {
+    return this.owner === null ? -1 : (this.raw as unknown as { readonly fd: number }).fd; // not in Bun's published types
   }
 
   write(bytes: Uint8Array, at = 0, length: number = bytes.byteLength - at): number {

@@ -1,7 +1,7 @@
 /** The Disk of a running broker: node:fs, and a little of the C library (libc.ts) for locks, reads that never block, and syncfs. */
 import * as fs from "node:fs";
 import { type DirectoryEntry, type Disk, DiskError, type DiskFile, type DiskLock } from "./disk.ts";
-import { readCached, syncfsWorks, tryFlock } from "./libc.ts";
+import { isCached, readCached, sendFile, syncfsWorks, tryFlock } from "./libc.ts";
 import { syncFileSystemInThread } from "./real-disk-sync.ts";
 
 const codeOf = (error: unknown): string => (error as { code?: string }).code ?? "EIO";
@@ -57,6 +57,10 @@ class RealFile implements DiskFile {
 
   readHot(into: Uint8Array, at: number): number {
     return readCached(this.fd, into, at);
+  }
+
+  sendHot(socket: number, at: number, length: number): number {
+    return isCached(this.fd, at, length) ? sendFile(socket, this.fd, at, length) : -1;
   }
 
   async readCold(into: Uint8Array, at: number): Promise<number> {

@@ -30,6 +30,10 @@ export class FileSlice implements StoredBytes {
     return this.log.cuts === this.cuts ? this.handle.file.readHot(into, this.position + at) : -1;
   }
 
+  sendHot(socket: number, at: number, length: number): number {
+    return this.log.cuts === this.cuts ? this.handle.file.sendHot(socket, this.position + at, length) : -1;
+  }
+
   async readCold(into: Uint8Array, at: number): Promise<number> {
     const got = await this.handle.file.readCold(into, this.position + at);
     return this.log.cuts === this.cuts ? got : 0;

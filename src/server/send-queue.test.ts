@@ -3,17 +3,24 @@ import type { StoredBytes } from "../bytes/chunks.ts";
 import type { Socket } from "../io/net.ts";
 import { SendQueue, type SendQueueOwner } from "./send-queue.ts";
 
+/** Of a sink's socket. */
+const SOCKET = 7;
+
 /** Takes what `takes` says for each write (the rest of the list's last entry), and remembers it. */
 class Sink {
   readonly writes: { bytes: Uint8Array; at: number; length: number }[] = [];
   text = "";
   takes: number[];
+  /** Of files that are sent to it, as far as that can be done. */
+  takesOfFiles: number | null = null;
+  filesSent = 0;
 
   constructor(...takes: number[]) {
     this.takes = takes;
   }
 
   readonly socket = {
+    descriptor: SOCKET,
     write: (bytes: Uint8Array, at = 0, length = bytes.byteLength - at) => {
       this.writes.push({ bytes, at, length });
       const limit = this.takes.length > 1 ? this.takes.shift()! : this.takes[0]!;
@@ -38,10 +45,24 @@ class Stored implements StoredBytes {
   releases = 0;
   /** Cold reads that wait to be answered with so many bytes, or an error. */
   readonly waiting: ((got: number | Error) => void)[] = [];
+  private readonly sink: Sink | null;
 
-  constructor(bytes: number, hot = bytes) {
+  /** `sink`: where it can be sent to. */
+  constructor(bytes: number, hot = bytes, sink: Sink | null = null) {
     this.byteLength = bytes;
     this.hot = hot;
+    this.sink = sink;
+  }
+
+  sendHot(socket: number, at: number, length: number): number {
+    expect([socket, this.releases]).toEqual([SOCKET, 0]);
+    expect(at + length).toBeLessThanOrEqual(this.byteLength);
+    const { sink } = this;
+    if (sink === null || sink.takesOfFiles === null || at + length > this.hot) return -1;
+    const taken = Math.min(length, sink.takesOfFiles);
+    sink.text += digits(at, taken).toString("latin1");
+    if (taken > 0) sink.filesSent++;
+    return taken;
   }
 
   readHot(into: Uint8Array, at: number): number {
@@ -231,6 +252,48 @@ describe("the send queue, with pieces that lie in files", () => {
     await Promise.resolve();
     expect([reading.releases, waiting.releases]).toEqual([1, 1]);
     expect(queue.bytes).toBe(0);
+  });
+
+  test.each([1000, 65_536, 300_000, Number.POSITIVE_INFINITY])(
+    "what is much is sent from its files to a socket that takes %d bytes at a time, in order with what stands around it",
+    (part) => {
+      const sink = new Sink(part);
+      sink.takesOfFiles = part;
+      const stored = [1_500_000, 70_000, 10_000, 900_000].map((bytes) => new Stored(bytes, bytes, sink));
+      const queue = new SendQueue(sink.socket, nobody);
+      queue.push([piece(100, "a"), stored[0]!, piece(3, "b"), stored[1]!, stored[2]!, stored[3]!, piece(2, "c")]);
+      for (let turns = 0; queue.bytes > 0; turns++) {
+        if (turns % 7 === 3) sink.takesOfFiles = 0; // it is full
+        queue.unblock();
+        queue.flush();
+        sink.takesOfFiles = part;
+      }
+      const wanted = [piece(100, "a"), digits(0, 1_500_000), piece(3, "b"), digits(0, 70_000), digits(0, 10_000)];
+      expect(sink.text === Buffer.concat([...wanted, digits(0, 900_000), piece(2, "c")]).toString("latin1")).toBe(true);
+      expect(stored.map(({ releases }) => releases)).toEqual([1, 1, 1, 1]);
+      expect(sink.filesSent).toBeGreaterThan(1);
+    },
+  );
+
+  test("a full socket is written to, because only then it tells that it has drained", () => {
+    const sink = new Sink(0);
+    sink.takesOfFiles = 0;
+    const queue = new SendQueue(sink.socket, nobody);
+    queue.push([new Stored(3 << 20, 3 << 20, sink)]);
+    expect(queue.flush()).toBe(0);
+    expect([sink.writes.length, queue.isBlocked]).toEqual([1, true]);
+    expect(sink.writes[0]!.length).toBeLessThan(10_000);
+  });
+
+  test("what is little is written, and so is what cannot be sent", () => {
+    const sink = new Sink(Number.POSITIVE_INFINITY);
+    sink.takesOfFiles = Number.POSITIVE_INFINITY;
+    const queue = new SendQueue(sink.socket, nobody);
+    queue.push([new Stored(1_000_000, 1_000_000, sink)]);
+    expect([queue.flush(), sink.filesSent]).toEqual([1_000_000, 0]);
+    queue.push([new Stored(3_000_000)]);
+    expect([queue.flush(), sink.filesSent]).toEqual([3_000_000, 0]);
+    expect(sink.text === Buffer.concat([digits(0, 1_000_000), digits(0, 3_000_000)]).toString("latin1")).toBe(true);
   });
 
   test("one flush writes a turn's share and says that there is more", () => {

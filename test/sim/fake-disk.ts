@@ -108,6 +108,11 @@ class FakeFile implements DiskFile {
     return this.node.read(into, at);
   }
 
+  /** Nobody has a socket to a simulated disk. */
+  sendHot(): number {
+    return -1;
+  }
+
   readHot(into: Uint8Array, at: number): number {
     this.check("readHot");
     return this.disk.isHot() ? this.node.read(into, at) : -1;
