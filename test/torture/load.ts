@@ -4,6 +4,7 @@
  */
 
 import { sleep } from "../support/until.ts";
+import { Background } from "./background.ts";
 import { batchOf, noProducer, type Producer } from "./batches.ts";
 import { Client, Disconnected } from "./client.ts";
 
@@ -47,39 +48,24 @@ export interface LoadOptions {
 }
 
 /** One producer that never stops, whatever happens to the broker. */
-export class Load {
+export class Load extends Background {
   readonly stream: string;
   readonly lanes: Lane[];
   readonly options: LoadOptions;
   readonly #port: number;
   #producer: Producer = noProducer;
-  #stopping = false;
-  #done: Promise<void> | null = null;
   acknowledged = 0;
-  /** The first thing that no broker may say. */
-  fault: Error | null = null;
 
   constructor(port: number, options: LoadOptions) {
+    super();
     this.#port = port;
     this.options = options;
     this.stream = options.idempotent ? "idempotent" : "plain";
     this.lanes = Array.from({ length: options.partitions }, () => ({ next: 0, sent: [], open: [] }));
   }
 
-  start(): void {
-    this.#done = this.#run().catch((error) => {
-      this.fault = error as Error;
-    });
-  }
-
-  /** Waits for the answers that are due (an idempotent producer: until everything is acknowledged) and ends. */
-  async stop(): Promise<void> {
-    this.#stopping = true;
-    await this.#done;
-    if (this.fault) throw this.fault;
-  }
-
-  async #run(): Promise<void> {
+  /** Ends with the answers that are due (an idempotent producer: when everything is acknowledged). */
+  protected override async run(): Promise<void> {
     while (!this.#finished()) {
       try {
         await this.#connected(await Client.open(this.#port));
@@ -91,7 +77,7 @@ export class Load {
   }
 
   #finished(): boolean {
-    return this.#stopping && (!this.options.idempotent || this.lanes.every((lane) => lane.open.length === 0));
+    return this.isStopping && (!this.options.idempotent || this.lanes.every((lane) => lane.open.length === 0));
   }
 
   /** One connection's life. Rejects when it ends. */
@@ -119,7 +105,7 @@ export class Load {
         if (again.size > 0) launch(again);
       }
       await Promise.all(flying);
-      while (trouble === null && !this.#stopping) {
+      while (trouble === null && !this.isStopping) {
         launch(this.#choose());
         if (flying.size >= inFlight) await Promise.race(flying);
       }

@@ -5,6 +5,7 @@
 
 import type { SeededRandom } from "../sim/seeded-random.ts";
 import { sleep } from "../support/until.ts";
+import { Background } from "./background.ts";
 import { batchOf, type Producer, TRANSACTIONAL } from "./batches.ts";
 import { Client, Disconnected } from "./client.ts";
 import { Violation, valueFor } from "./load.ts";
@@ -64,7 +65,7 @@ export interface TransactionalLoadOptions {
   random: SeededRandom;
 }
 
-export class TransactionalLoad {
+export class TransactionalLoad extends Background {
   readonly options: TransactionalLoadOptions;
   /** In the order in which they began. */
   readonly transactions: Transaction[] = [];
@@ -72,8 +73,6 @@ export class TransactionalLoad {
   readonly sent: Map<number, Transaction>[];
   /** How many have ended, and the broker said so. */
   ended = 0;
-  /** The first thing that no broker may say. */
-  fault: Error | null = null;
   readonly #port: number;
   readonly #nextSequence: number[];
   #client: Client | null = null;
@@ -83,10 +82,9 @@ export class TransactionalLoad {
   /** The end of the transaction before, to be asked for once more. */
   #again: Exchange<Coded> | null = null;
   #lives = 0;
-  #stopping = false;
-  #done: Promise<void> | null = null;
 
   constructor(port: number, options: TransactionalLoadOptions) {
+    super();
     this.#port = port;
     this.options = options;
     this.sent = Array.from({ length: options.partitions }, () => new Map());
@@ -99,22 +97,10 @@ export class TransactionalLoad {
     return `group of ${this.options.stream}`;
   }
 
-  start(): void {
-    this.#done = this.#run().catch((error) => {
-      this.fault = error as Error;
-    });
-  }
-
-  /** Waits until its last transaction has ended, or was left open. */
-  async stop(): Promise<void> {
-    this.#stopping = true;
-    await this.#done;
-    if (this.fault) throw this.fault;
-  }
-
-  async #run(): Promise<void> {
+  /** Ends when its last transaction has ended, or was left open. */
+  protected override async run(): Promise<void> {
     const { random, stream } = this.options;
-    while (!this.#stopping) {
+    while (!this.isStopping) {
       try {
         await this.#instance();
       } catch (error) {
@@ -133,7 +119,7 @@ export class TransactionalLoad {
     const { code, producer } = await this.#insist(newInstance(transactionalId, TIMEOUT_MS), codeOf);
     if (code !== 0) throw new Violation(`${transactionalId} could not begin: error ${code}`);
     this.#goOnAs(producer, true);
-    while (!this.#stopping && (await this.#transact())) {}
+    while (!this.isStopping && (await this.#transact())) {}
   }
 
   #goOnAs(producer: Producer, isNew: boolean): void {
@@ -233,7 +219,7 @@ export class TransactionalLoad {
         await sleep(2 + random.int(10));
       } catch (error) {
         if (!(error instanceof Disconnected)) throw error;
-        if (!this.#stopping && random.chance(0.4)) throw new Died();
+        if (!this.isStopping && random.chance(0.4)) throw new Died();
       }
     }
   }
@@ -242,7 +228,7 @@ export class TransactionalLoad {
     while (this.#client === null || this.#client.closed) {
       this.#client = await Client.open(this.#port).catch(() => null);
       if (this.#client !== null) break;
-      if (this.#stopping) throw new Died();
+      if (this.isStopping) throw new Died();
       await sleep(3);
     }
     return this.#client;
