@@ -31,7 +31,7 @@ export interface FoundPartition {
   readonly partition: number;
   /** Null if its partition.metadata is missing or damaged. */
   readonly topicId: string | null;
-  /** It was brought in for a topic that nobody was told of (arrival.ts), unless one is known now. */
+  /** An import brought it (arrival.ts): if no topic owns it, nobody was told of one. */
   readonly isArriving: boolean;
 }
 

@@ -147,9 +147,13 @@ export class SendQueue {
   /** As StoredBytes.sendHot, for what is left of the first piece. */
   private sendStored(first: StoredBytes): number {
     const left = first.byteLength - this.headTaken;
-    const { descriptor } = this.socket;
-    if (!this.isLong || left < SEND_FILE_BYTES || descriptor < 0) return -1;
-    return first.sendHot(descriptor, this.headTaken, Math.min(left, SEND_AT_ONCE_BYTES));
+    if (!this.isSent(left)) return -1;
+    return first.sendHot(this.socket.descriptor, this.headTaken, Math.min(left, SEND_AT_ONCE_BYTES));
+  }
+
+  /** Whether so much of a stored piece is sent rather than read, where it can be. */
+  private isSent(bytes: number): boolean {
+    return this.isLong && bytes >= SEND_FILE_BYTES && this.socket.descriptor >= 0;
   }
 
   private writeFrom(bytes: Uint8Array, at: number, length: number): void {
@@ -166,7 +170,7 @@ export class SendQueue {
       const piece = this.pieces[index]!;
       const left = piece.byteLength - skip;
       if (isStored(piece)) {
-        if (size > 0 && this.isLong && left >= SEND_FILE_BYTES && this.socket.descriptor >= 0) break; // it is sent
+        if (size > 0 && this.isSent(left)) break;
         const wanted = Math.min(left, mostBytes - size);
         const got = piece.readHot(gathered.subarray(size, size + wanted), skip);
         if (got > 0) size += got;
