@@ -139,7 +139,7 @@ export const brokerConfigs: readonly BrokerConfig[] = [
   perBroker("listeners", "LIST", "PLAINTEXT://:9092", "", someOf([], false)),
   fixed("advertised.listeners", "LIST", null, "", someOf([], false)),
   perBroker("listener.security.protocol.map", "STRING", "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT", "Which security protocol each listener speaks. quarkmq has one listener, in plain text."),
-  fixed("socket.send.buffer.bytes", "INT", "102400", "The socket's send buffer; -1 leaves it to the system, as quarkmq does."),
+  fixed("socket.send.buffer.bytes", "INT", "102400", ""),
   fixed("socket.receive.buffer.bytes", "INT", "102400", "The socket's receive buffer; -1 leaves it to the system, as quarkmq does."),
   fixed("socket.request.max.bytes", "INT", "104857600", "", atLeast(1)),
   fixed("socket.listen.backlog.size", "INT", "50", "How many connections wait to be accepted.", atLeast(1)),

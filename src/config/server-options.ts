@@ -127,6 +127,13 @@ export const serverOptions = {
     40_000,
     "How many array elements one request may hold in all. A connection that sends more is closed.",
   ),
+  sendBufferBytes: option(
+    "server.send_buffer_bytes",
+    integer(-1, INT_MAX, " of bytes", "BYTES"),
+    256 * KIB,
+    "How much is on its way to one client at a time: more helps clients that are far away. -1 leaves it to the system.",
+    ["socket.send.buffer.bytes"],
+  ),
   queuedRequestsPerConnection: option(
     "server.queued_requests_per_connection",
     integer(1, INT_MAX),

@@ -1,5 +1,5 @@
 /**
- * The few C library calls that Bun has no binding for, through bun:ffi: flock, preadv2, cachestat, sendfile, syncfs. Every call may be missing (another
+ * The few C library calls that Bun has no binding for, through bun:ffi: flock, preadv2, cachestat, sendfile, setsockopt, syncfs. Every call may be missing (another
  * platform, another C library, FFI forbidden by the system); each caller has a way to go on without it.
  */
 import { dlopen, type Pointer, ptr, read } from "bun:ffi";
@@ -121,6 +121,21 @@ export function sendFile(socket: number, fd: number, at: number, length: number)
   const sent = Number(sendfile(socket, fd, ptr(positionView), length));
   if (sent >= 0) return sent === 0 ? -1 : sent; // 0: the file has lost its end
   return read.i32(errno) === EAGAIN ? 0 : -1;
+}
+
+const setsockoptSymbol = lazily(() => lookUp("setsockopt", { args: ["i32", "i32", "i32", "ptr", "u32"], returns: "i32" }));
+
+/** SOL_SOCKET and SO_SNDBUF. */
+const SEND_BUFFER = process.platform === "linux" ? { level: 1, name: 7 } : { level: 0xffff, name: 0x1001 };
+
+const valueBytes = new ArrayBuffer(4);
+const value = new DataView(valueBytes);
+const valueView = new Uint8Array(valueBytes);
+
+/** Fixes the size of a socket's send buffer, which the system otherwise fits to the traffic. False if that cannot be done. */
+export function setSendBuffer(socket: number, bytes: number): boolean {
+  value.setInt32(0, bytes, true);
+  return setsockoptSymbol()?.(socket, SEND_BUFFER.level, SEND_BUFFER.name, ptr(valueView), 4) === 0;
 }
 
 const syncfsSymbol = lazily(() => (process.platform === "linux" ? lookUp("syncfs", { args: ["i32"], returns: "i32" }) : null));

@@ -38,8 +38,8 @@ afterEach(() => {
   peers = [];
 });
 
-function listen(host: string, accept: (socket: Socket) => SocketOwner | null, port = 0): Listener {
-  const listener = realNet.listen({ host, port, accept });
+function listen(host: string, accept: (socket: Socket) => SocketOwner | null, port = 0, sendBufferBytes = 256 * 1024): Listener {
+  const listener = realNet.listen({ host, port, sendBufferBytes, accept });
   listeners.push(listener);
   return listener;
 }
@@ -58,12 +58,13 @@ async function until(condition: () => boolean): Promise<void> {
 }
 
 /** A server side and a client side. */
-async function pair(host = "127.0.0.1", to = host) {
+async function pair(host = "127.0.0.1", to = host, sendBufferBytes?: number) {
   const owner = new Owner();
-  const { port } = listen(host, (socket) => {
+  const accept = (socket: Socket): SocketOwner => {
     owner.socket = socket;
     return owner;
-  });
+  };
+  const { port } = listen(host, accept, 0, sendBufferBytes);
   const peer = await connect(to, port);
   await until(() => owner.socket !== undefined);
   return { owner, peer, port };
@@ -175,6 +176,24 @@ describe("a socket", () => {
     peer.resume();
     await until(() => owner.drains > 0);
     expect(owner.socket.write(payload, 0, 100)).toBe(100);
+  });
+
+  test("has no more on its way than its send buffer holds, however much it is given", async () => {
+    const onTheWay = async (sendBufferBytes: number): Promise<number> => {
+      const { owner, peer } = await pair("127.0.0.1", "127.0.0.1", sendBufferBytes);
+      peer.pause();
+      let taken = 0;
+      for (let idle = 0; idle < 20; idle++) {
+        const more = owner.socket.write(Buffer.alloc(16 << 20));
+        taken += more;
+        if (more > 0) idle = 0;
+        await Bun.sleep(1);
+      }
+      return taken;
+    };
+    const [small, byTheSystem] = [await onTheWay(100_000), await onTheWay(-1)];
+    expect(small).toBeGreaterThan(0);
+    expect(byTheSystem).toBeGreaterThan(small + 500_000);
   });
 
   test("notices a peer that closes or resets, once, and then takes nothing", async () => {

@@ -3,6 +3,8 @@
  * likes. Everything is callbacks on one owner per socket: no promise and no closure per event.
  */
 
+import { setSendBuffer } from "./libc.ts";
+
 /** What happens to one socket. Called by the network, never from inside a call into the network but for `onClose` (see `close`). */
 export interface SocketOwner {
   /** Bytes came: one buffer of its own, which the owner may keep, change and detach. Not called while paused, nor after `onClose`. */
@@ -40,6 +42,8 @@ export interface ListenOptions {
   readonly host: string;
   /** 0 takes any free port. */
   readonly port: number;
+  /** How much is on its way to one peer at a time (Linux takes twice as much, to count its own overhead); -1: as the system finds fit. */
+  readonly sendBufferBytes: number;
   /** A new connection: its owner, or null to close it at once. */
   accept(socket: Socket): SocketOwner | null;
 }
@@ -108,7 +112,7 @@ class RealSocket implements Socket {
   }
 }
 
-const handlers = (accept: ListenOptions["accept"]): Bun.SocketHandler<RealSocket | undefined> => ({
+const handlers = ({ accept, sendBufferBytes }: ListenOptions): Bun.SocketHandler<RealSocket | undefined> => ({
   open(raw) {
     const socket = new RealSocket(raw);
     socket.owner = accept(socket);
@@ -118,6 +122,7 @@ const handlers = (accept: ListenOptions["accept"]): Bun.SocketHandler<RealSocket
     }
     raw.data = socket;
     raw.setNoDelay(true);
+    if (sendBufferBytes >= 0) setSendBuffer(socket.descriptor, sendBufferBytes); // without: slower, no worse
     raw.setKeepAlive(true, KEEP_ALIVE_MS);
   },
   data: (raw, bytes) => raw.data?.owner?.onData(bytes),
@@ -136,8 +141,8 @@ const handlers = (accept: ListenOptions["accept"]): Bun.SocketHandler<RealSocket
 
 /** The system's sockets, through `Bun.listen`: each `data` is a fresh buffer of exact size, up to 512 KiB. */
 export const realNet: Net = {
-  listen({ host, port, accept }) {
-    const listener = listen(host, port, handlers(accept));
+  listen(options) {
+    const listener = listen(options.host, options.port, handlers(options));
     return { host: listener.hostname, port: listener.port, stop: () => listener.stop(false) };
   },
   nextTurn: (run) => void setImmediate(run),

@@ -4,7 +4,7 @@
  */
 import { DiskError } from "../io/disk.ts";
 import { KafkaError } from "../protocol/errors.ts";
-import { maxTimestamp, setBaseOffset, setPartitionLeaderEpoch, timestampType } from "../record/batch.ts";
+import { BATCH_HEADER_BYTES, maxTimestamp, setBaseOffset, setPartitionLeaderEpoch, timestampType } from "../record/batch.ts";
 import { buildTransactionMarker } from "../record/control.ts";
 import { markerBatch, type ValidBatch } from "../record/validate.ts";
 import type { CompactionMark } from "./compaction-mark.ts";
@@ -192,13 +192,14 @@ export class Log implements SyncedLog {
   }
 
   /** Whether there may be anything to read. Throws OFFSET_OUT_OF_RANGE, KAFKA_STORAGE_ERROR. */
-  private hasFrom(offset: number, { limitOffset }: ReadLimits): boolean {
+  private hasFrom(offset: number, { limitOffset, maxBytes, atLeastOne }: ReadLimits): boolean {
     this.checkUsable();
     if (offset < this.logStartOffset || offset > this.logEndOffset)
       throw new KafkaError(
         "OFFSET_OUT_OF_RANGE",
         `Received request for offset ${offset} for partition ${this.name}, but we only have log segments in the range ${this.logStartOffset} to ${this.logEndOffset}.`,
       );
+    if (maxBytes < BATCH_HEADER_BYTES && !atLeastOne) return false; // an answer that is full goes through all other partitions, too
     return offset < limitOffset && offset < this.logEndOffset;
   }
 

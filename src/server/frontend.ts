@@ -38,6 +38,7 @@ export class Frontend {
   readonly memory: RequestMemory;
   readonly connections: Connections;
   private readonly net: Net;
+  private readonly config: ServerConfig;
   private readonly deadlines: Deadlines;
   private readonly listeners = new Map<string, Listener>();
 
@@ -45,6 +46,7 @@ export class Frontend {
     const { config, logger, clock, broker, net, handlers, affordableConnections } = o;
     const onFatal = (error: unknown) => o.onFatal(error);
     this.net = net;
+    this.config = config;
     this.deadlines = new Deadlines(clock); // not the broker's: it is closed before our last answers are sent
     const memory = new RequestMemory(config.requestBufferBytes, clock);
     const context = {
@@ -61,7 +63,8 @@ export class Frontend {
 
   /** Begins to accept; gives the address as bound. Throws the system's error. */
   listen({ name, host, port }: ListenerSpec): { readonly host: string; readonly port: number } {
-    const listener = this.net.listen({ host, port, accept: (socket) => this.connections.accept(socket) });
+    const { sendBufferBytes } = this.config;
+    const listener = this.net.listen({ host, port, sendBufferBytes, accept: (socket) => this.connections.accept(socket) });
     this.listeners.set(name, listener);
     return { host: listener.host, port: listener.port };
   }
