@@ -40,6 +40,8 @@ const QUICK_SIZES = {
   toolBytes: 150 * MIB,
 };
 const WARM_BYTES = 8192 * MIB;
+/** Before a row: what it may write at most. */
+const WARM_ROW_BYTES = 2048 * MIB;
 /** Between rows: files of the last one go away. */
 const PAUSE_MS = 200;
 
@@ -72,15 +74,15 @@ function readOptions() {
 const say = (line) => console.error(`${new Date().toTimeString().slice(0, 8)} ${line}`);
 
 /**
- * Fills much of the page cache once and lets go of it. Memory that a virtual machine has not used before costs twice as much to write to, and
- * that would be on whoever comes first.
+ * Fills so much of the page cache and lets go of it. Memory that a virtual machine has not used yet, or not for some seconds (it gives back to
+ * its host what is free), costs two to ten times as much to write to, and that would be on whoever comes first or has bad luck.
  */
-function warmMachine() {
+function warmMemory(bytes) {
   const path = join(scratch, "warm-up");
   const block = Buffer.alloc(8 * MIB, 1);
   const file = openSync(path, "w");
   try {
-    for (let left = Math.min(freemem() / 2, WARM_BYTES); left > 0; left -= block.length) writeSync(file, block);
+    for (let left = Math.min(freemem() / 2, bytes); left > 0; left -= block.length) writeSync(file, block);
   } finally {
     closeSync(file);
     rmSync(path, { force: true });
@@ -126,6 +128,7 @@ async function runPeer(name, rows, options) {
     for (const row of rows.filter((one) => one.isFirst)) await runRow(row, context);
     if (rows.some((row) => !row.isFirst && !row.ownsPeer)) await warmUp(context);
     for (const row of rows.filter((one) => !one.isFirst)) {
+      warmMemory(WARM_ROW_BYTES);
       if (peer.memory().residentMib === 0) await peer.start();
       await runRow(row, context);
       await context.afterRow();
@@ -166,7 +169,7 @@ async function main() {
   if (options.profile) return profile(options.profile, options);
   if (options.soak) return soak(Number(options.soak), options);
   onInterrupt = () => save(options, rows);
-  warmMachine();
+  warmMemory(WARM_BYTES);
   for (let round = 1; round <= options.rounds; round++) {
     const order = round % 2 === 1 ? options.peers : [...options.peers].reverse();
     for (const name of order) {

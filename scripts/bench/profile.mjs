@@ -13,6 +13,7 @@ import { Peer } from "./peers.mjs";
 const SHAPES = {
   produce: { producers: 16, recordBytes: 1024 },
   "produce-small": { producers: 16, recordBytes: 100, batchBytes: 1024 },
+  "produce-large": { producers: 16, batchBytes: 262_144, partitions: 1 },
   "produce-spread": { producers: 16, recordBytes: 1024, partitions: 1000 },
   consume: { producers: 0, consumers: 16, again: true },
   "consume-spread": { producers: 0, consumers: 16, again: true, partitions: 1000 },
