@@ -20,8 +20,8 @@ const SEND_FILE_BYTES = 64 * 1024;
 const LONG_BYTES = 256 * 1024;
 /** How much is written to hear from a full socket when it drains: the system tells nothing of it after a file was sent. */
 const PROBE_BYTES = 4096;
-/** The most of one sending of a file. */
-const SEND_AT_ONCE_BYTES = 1024 * 1024;
+/** The most of one sending of a file: about what a socket has room for. Whether more is in the page cache would be asked in vain. */
+const SEND_AT_ONCE_BYTES = 256 * 1024;
 /** The most that one read from the disk itself brings. */
 const COLD_READ_BYTES = 256 * 1024;
 /** The most that one `flush` writes: others have their turn. */
