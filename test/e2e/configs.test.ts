@@ -91,6 +91,7 @@ const UNLIKE: ReadonlySet<string> = new Set([
     "group.consumer.migration.policy",
     "group.max.size",
     "log.flush.offset.checkpoint.interval.ms",
+    "socket.send.buffer.bytes",
   ],
   "min.insync.replicas", // a new Kafka 4.3 cluster sets it for all brokers (KIP-966)
 ]);
