@@ -163,8 +163,11 @@ async function recoverLog(
   });
   for (const offset of restored.older)
     if (offset < firstOffset) discardFiles(shared, snapshotPaths(directory, offset), o.config.fileDeleteDelayMs);
-  if (recovered.wasValidated || recovered.changed.length > 0 || restored.removed || indexed.length > 0)
-    await syncRecovered(context, recovered, indexed, point);
+  // A crash may have come between the writing of a snapshot and its sync, and older ones go because there is a newer one.
+  const mayBeUnsynced = recovered.wasValidated || !context.wasCleanShutdown;
+  const snapshots = mayBeUnsynced ? snapshotOffsets(shared.disk, directory, left).filter((at) => at >= (point?.offset ?? 0)) : [];
+  const isChanged = recovered.wasValidated || recovered.changed.length > 0 || restored.removed || indexed.length > 0;
+  if (isChanged || snapshots.length > 0) await syncRecovered(context, recovered, indexed, snapshots);
   producers.onHighWatermark(log.durableEndOffset); // what was found is on the disk: transactions that have ended are settled
   log.settleRecovery(recovered.wasValidated);
   return log;
@@ -282,7 +285,7 @@ function syncRecovered(
   context: OpenContext,
   recovered: RecoveredSegments,
   indexed: readonly Segment[],
-  point: RecoveryPoint | null,
+  snapshots: readonly number[],
 ): Promise<void> {
   const { shared, directory } = context;
   const { files: openFiles, disk } = shared;
@@ -291,9 +294,6 @@ function syncRecovered(
     wanted.push(segment.log);
     if (segment !== recovered.segments.at(-1)) wanted.push(segment.offsetIndex.file.openFile, segment.timeIndex.file.openFile);
   }
-  const snapshots = recovered.wasValidated
-    ? snapshotOffsets(disk, directory).filter((offset) => offset >= (point?.offset ?? 0))
-    : [];
   const paths = snapshots.flatMap((offset) => snapshotPaths(directory, offset)).filter((path) => disk.exists(path));
   const handles = openFiles.holdAll(wanted);
   handles.push(...openFiles.holdOnce(paths));
