@@ -136,6 +136,8 @@ export class LogWorld {
   directory: LogDirectory | null = null;
   fatal: unknown = null;
   epoch = 0;
+  /** Of data directories that were opened. */
+  private lives = 0;
   private readonly config: LogDirectoryConfig;
   /** What logs are opened with. */
   logConfig: LogConfig;
@@ -183,6 +185,7 @@ export class LogWorld {
   }
 
   private openDirectory(): Promise<LogDirectory> {
+    const life = ++this.lives;
     return LogDirectory.open({
       disk: this.disk,
       clock: this.clock,
@@ -191,7 +194,7 @@ export class LogWorld {
       path: DATA_PATH,
       config: this.config,
       onFatal: (error) => {
-        this.fatal = error;
+        if (life === this.lives) this.fatal = error; // what a dead one still tries means nothing
       },
     });
   }
