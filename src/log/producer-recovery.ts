@@ -109,9 +109,10 @@ export interface ProducerRecovery {
 }
 
 /**
- * Fills `state` as of the log's end: the newest whole snapshot at or below it (and not above `transactionsFrom`, where the indexes need
- * to know what is open), then the batches behind that. Snapshots above the end are removed, broken ones too. Returns the offset of the
- * newest snapshot that is kept (-1: none), those that are older than the one that was used, and whether files were removed.
+ * Fills `state` as of the log's end: the newest whole snapshot at or below it, then the batches behind that. Indexes of aborted
+ * transactions that lack something get it before, from a snapshot that is not above that or from the first batch: an older state, which
+ * may know less of producers whose records were deleted. Snapshots above the end are removed, broken ones too. Returns the offset of the
+ * newest snapshot that is kept (-1: none), those that are older than the ones that were used, and whether files were removed.
  */
 export async function recoverProducers(
   o: ProducerRecovery,
@@ -119,6 +120,7 @@ export async function recoverProducers(
 ): Promise<{ snapshotOffset: number; older: readonly number[]; removed: boolean }> {
   let removed = false;
   let snapshotOffset = -1;
+  let newest: readonly ProducerEntry[] = [];
   let from = o.firstOffset;
   state.clear();
   const offsets = snapshotOffsets(o.disk, o.directory, o.names);
@@ -132,13 +134,18 @@ export async function recoverProducers(
       removed = true;
       continue;
     }
-    snapshotOffset = Math.max(snapshotOffset, offset);
+    const alive = entries.filter((entry) => !state.isExpired(entry, o.nowMs));
+    if (snapshotOffset < 0) [snapshotOffset, newest] = [offset, alive];
     if (offset > o.transactionsFrom) continue;
-    state.load(entries.filter((entry) => !state.isExpired(entry, o.nowMs)));
+    state.load(alive);
     from = offset;
     break;
   }
   await replay(o, state, from);
+  if (snapshotOffset > from) {
+    state.load(newest);
+    await replay({ ...o, transactionsFrom: Number.POSITIVE_INFINITY }, state, snapshotOffset);
+  }
   return { snapshotOffset, older: offsets.filter((offset) => offset < from), removed };
 }
 
