@@ -5,6 +5,9 @@ import { endOf, isKafkaError, LogWorld, type ModelLog } from "./log-world.ts";
 const SEEDS = Number(process.env.SIM_SEEDS ?? 150);
 const FIRST_SEED = Number(process.env.SIM_FIRST_SEED ?? 1);
 
+/** They found something once. 1073: a producer's window was lost when an index of aborted transactions was made anew. */
+const KEPT_SEEDS = [1073];
+
 /** Producers of these ids and above write in transactions. */
 const TRANSACTIONAL_SINCE = 3;
 const PRODUCERS = 6;
@@ -222,7 +225,8 @@ async function history(seed: number): Promise<void> {
 }
 
 describe("a log on a simulated disk", () => {
-  for (let seed = FIRST_SEED; seed < FIRST_SEED + SEEDS; seed++)
+  const seeds = new Set(Array.from({ length: SEEDS }, (_, i) => FIRST_SEED + i));
+  for (const seed of seeds.union(new Set(KEPT_SEEDS)))
     test(`seed ${seed}`, async () => {
       await history(seed);
     });
