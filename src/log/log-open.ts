@@ -18,7 +18,7 @@ import { type Durability, Log, type LogConfig, type LogShared } from "./log.ts";
 import { discardFiles, isNoSnapshot } from "./log-segments.ts";
 import { completeSwaps } from "./log-swap.ts";
 import { newSegment } from "./new-segment.ts";
-import { recoverProducers, removeSnapshot, snapshotOffsets, snapshotPaths } from "./producer-recovery.ts";
+import { hasSnapshotWithin, recoverProducers, removeSnapshot, snapshotOffsets, snapshotPaths } from "./producer-recovery.ts";
 import { ProducerState } from "./producer-state.ts";
 import { type RecoveredSegments, type RecoveryContext, recoverSegments } from "./recovery.ts";
 import type { RecoveryPoint } from "./recovery-points.ts";
@@ -212,6 +212,10 @@ function recoveryContext(
     syncedBelow: mark?.gapsBelow ?? 0,
     epochs,
     logStartOffset: shared.logStarts.get(o),
+    needsSegmentsBelow: (offset) =>
+      context.durability === "sync" &&
+      !context.wasCleanShutdown &&
+      !hasSnapshotWithin(shared, directory, names, offset, Math.max(offset, point?.offset ?? 0)),
     discard(baseOffset) {
       // Snapshots go later: the newest is needed whatever else goes.
       const paths = SEGMENT_SUFFIXES.filter(isNoSnapshot).map((suffix) => `${directory}/${offsetFileName(baseOffset, suffix)}`);

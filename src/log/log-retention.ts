@@ -11,10 +11,9 @@ import { discardLeftBehind, removeOldest } from "./log-segments.ts";
 export async function moveLogStart(log: Log, offset: number): Promise<void> {
   log.checkUsable();
   if (offset <= log.logStartOffset) return;
-  const { shared, sync, cuts } = log;
+  const { shared, cuts } = log;
   try {
-    keepProducers(log, offset);
-    if (sync.inRound || sync.hasWork) await shared.rounds.idle(); // the snapshot may still be on its way to the disk
+    await keepProducers(log, offset);
     if (log.isBeingCut) throw new KafkaError("KAFKA_STORAGE_ERROR", `${log.name} is being cut`);
     await shared.logStarts.raise(log, offset);
   } catch (error) {
@@ -26,17 +25,23 @@ export async function moveLogStart(log: Log, offset: number): Promise<void> {
   if (offset <= log.logStartOffset || cuts !== log.cuts || log.isBeingCut) return;
   log.logStartOffset = offset;
   log.leaderEpochs.truncateFromStart(offset);
-  if (sync.epochsAreBehind) sync.markDirty();
+  if (log.sync.epochsAreBehind) log.sync.markDirty();
   log.onStartMoved?.(log);
 }
 
-/** What is known of producers from segments that go must be in a snapshot. A roll makes one, but a crash may have taken it. */
-function keepProducers(log: Log, offset: number): void {
-  const first = log.segments[log.segmentIndexOf(offset)];
-  if (first === undefined || first === log.segments[0] || log.snapshotOffset >= first.baseOffset || log.producers.size === 0)
-    return;
-  log.takeSnapshot();
-  log.sync.markDirty();
+/**
+ * What is known of producers from segments that go, if those below `offset` go, must be in a snapshot. A roll makes one, but a crash may
+ * have taken it. Resolves when it is on the disk. Rejects with DiskError, or after a failed sync.
+ */
+async function keepProducers(log: Log, offset: number): Promise<void> {
+  const { sync, shared, segments } = log;
+  const first = segments[log.segmentIndexOf(offset)];
+  const isKept = first === undefined || first === segments[0] || log.snapshotOffset >= first.baseOffset;
+  if (!isKept && log.producers.size > 0) {
+    log.takeSnapshot();
+    sync.markDirty();
+  }
+  if (sync.inRound || sync.hasWork) await shared.rounds.idle();
 }
 
 /**
@@ -60,7 +65,10 @@ export async function applyRetention(log: Log, turn: () => Promise<void> = async
     await log.moveStart(segments[count]!.baseOffset);
     await turn();
   }
-  removeBelowStart(log);
+  count = countBelowStart(log);
+  if (count === 0 || !mayStill(log)) return;
+  await keepProducers(log, log.logStartOffset);
+  removeBelowStart(log, count);
 }
 
 /** How many of the oldest segments are to go; all of them if nothing that is in the log is to be kept. */
@@ -105,9 +113,9 @@ function mayGo({ segments, logEndOffset, durableEndOffset }: Log, i: number): bo
 
 const mayStill = ({ offline, isBeingCut }: Log): boolean => offline === null && !isBeingCut;
 
-function removeBelowStart(log: Log): void {
+function removeBelowStart(log: Log, most: number): void {
   if (!mayStill(log)) return;
-  const count = countBelowStart(log);
+  const count = Math.min(most, countBelowStart(log));
   if (count === 0) return;
   const { name, logStartOffset, shared, segments } = log;
   if (segments.slice(0, count).some(({ nameSuffix }) => nameSuffix !== "")) return; // it is getting its names: the next time

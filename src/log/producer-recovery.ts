@@ -76,7 +76,23 @@ function readSnapshot(o: ProducerRecovery, offset: number): ProducerEntry[] | nu
   return whole === null && offset <= o.trustedOffset ? readFile(o, snapshot, decodeSnapshot) : whole;
 }
 
-function readFile(o: ProducerRecovery, path: string, decode: (bytes: Buffer) => ProducerEntry[]): ProducerEntry[] | null {
+/** Whether there is a whole snapshot of ours at an offset of [from, to]. */
+export function hasSnapshotWithin(
+  o: { readonly disk: Disk; readonly logger: Logger },
+  directory: string,
+  names: readonly string[],
+  from: number,
+  to: number,
+): boolean {
+  const offsets = snapshotOffsets(o.disk, directory, names).filter((offset) => offset >= from && offset <= to);
+  return offsets.some((offset) => readFile(o, snapshotPaths(directory, offset)[1], decodeWindows) !== null);
+}
+
+function readFile(
+  o: Pick<ProducerRecovery, "disk" | "logger">,
+  path: string,
+  decode: (bytes: Buffer) => ProducerEntry[],
+): ProducerEntry[] | null {
   const bytes = readWholeFile(o.disk, path);
   if (bytes === null) return null;
   try {

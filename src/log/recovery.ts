@@ -40,6 +40,8 @@ export interface RecoveryContext {
   readonly epochs: LeaderEpochs;
   /** Records below it were deleted; segments that lie below it whole are what a crash left. 0 if nothing ever was. */
   readonly logStartOffset: number;
+  /** Whether what is known of producers below `offset`, where a segment begins, is nowhere but in the segments below it. */
+  needsSegmentsBelow(offset: number): boolean;
   /** Renames a segment's files and removes them in the background. */
   discard(baseOffset: number): void;
   /** Removes files in the background. */
@@ -92,7 +94,10 @@ export async function recoverSegments(context: RecoveryContext): Promise<Recover
   };
 }
 
-/** The log files of the directory by base offset; index files without one are removed, and segments below the log's start. */
+/**
+ * The log files of the directory by base offset; index files without one are removed, and segments below the log's start. Those stay for
+ * retention if a crash has taken the producer snapshot behind them.
+ */
 function findSegments(context: RecoveryContext): Segment[] {
   const { disk, directory, names, logStartOffset } = context;
   const bases = new Set<number>();
@@ -109,10 +114,11 @@ function findSegments(context: RecoveryContext): Segment[] {
   }
   context.remove(names.filter((name) => name.endsWith(DELETED_FILE_SUFFIX)).map((name) => `${directory}/${name}`));
   const sorted = [...bases].sort((a, b) => a - b);
-  const first = Math.max(
+  let first = Math.max(
     0,
     sorted.findLastIndex((base) => base <= logStartOffset),
   );
+  if (first > 0 && context.needsSegmentsBelow(sorted[first]!)) first = 0;
   for (const base of sorted.slice(0, first)) context.discard(base);
   return sorted.slice(first).map((base) => context.makeSegment(base));
 }
