@@ -62,6 +62,12 @@ export const serverOptions = {
     8,
     "From this many changed files on, one syncfs call brings them to the disk together instead of one fdatasync for each.",
   ),
+  journalBytes: option(
+    "broker.journal_bytes",
+    bytes(0),
+    256 * MIB,
+    "Size of the journal: one file through which records reach the disk in one sync, whatever number of partitions they go to. It is made when there is something to write. 0 for none.",
+  ),
   recoveryPointIntervalMs: option(
     "broker.recovery_point_interval_ms",
     milliseconds(0, HOUR_MS),

@@ -28,6 +28,8 @@ export interface DiskFile {
   setModifiedMs(atMs: number): void;
   /** Writes all of `bytes` at `at`, or throws; after a throw any prefix may have been written. Synchronous: in the page cache on return, not on the disk. */
   write(bytes: Uint8Array, at: number): void;
+  /** As `write`, in a thread pool: for much at once. The bytes must not change until it settles. */
+  writeInPool(bytes: Uint8Array, at: number): Promise<void>;
   /** Reads up to `into.length` bytes; fewer only at the end of the file. May block on the disk: for recovery, small files and surely hot pages. */
   read(into: Uint8Array, at: number): number;
   /** As `read`, but only what is in the page cache: -1 (or fewer bytes than asked for) when more would block or when the platform cannot tell. */

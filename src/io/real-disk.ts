@@ -45,6 +45,15 @@ class RealFile implements DiskFile {
     }
   }
 
+  async writeInPool(bytes: Uint8Array, at: number): Promise<void> {
+    let done = 0;
+    while (done < bytes.length) {
+      const wrote = await this.writeOnce(bytes, done, at + done);
+      if (wrote === 0) throw new DiskError("write", this.path, "EIO", `${done} of ${bytes.length} bytes were taken`);
+      done += wrote;
+    }
+  }
+
   read(into: Uint8Array, at: number): number {
     let done = 0;
     while (done < into.length) {
@@ -87,6 +96,14 @@ class RealFile implements DiskFile {
 
   close(): void {
     attempt("close", this.path, () => fs.closeSync(this.fd));
+  }
+
+  private writeOnce(bytes: Uint8Array, from: number, at: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      fs.write(this.fd, bytes, from, bytes.length - from, at, (error, wrote) =>
+        error === null ? resolve(wrote) : reject(new DiskError("write", this.path, codeOf(error))),
+      );
+    });
   }
 
   private readOnce(into: Uint8Array, from: number, at: number): Promise<number> {

@@ -33,6 +33,7 @@ export const FORMAT_FILE = "quarkmq-format";
 export const CLEAN_SHUTDOWN_FILE = "quarkmq-clean-shutdown";
 export const RECOVERY_POINTS_FILE = "quarkmq-recovery-points";
 export const LOG_STARTS_FILE = "quarkmq-log-starts";
+export const JOURNAL_FILE = "quarkmq-journal";
 export const DELETE_SUFFIX = "-delete";
 export const STRAY_SUFFIX = "-stray";
 
@@ -71,6 +72,9 @@ function renamedDirectory(name: string, unique: string, suffix: string): string 
 
 /** Whether a directory waits for its removal. */
 export const isDeletedDirectory = (name: string): boolean => /\.[0-9a-f]{32}-delete$/.test(name);
+
+/** The last name of a path. */
+export const directoryNameOf = (path: string): string => path.slice(path.lastIndexOf("/") + 1);
 
 /** The directory that `path` lies in. */
 export const directoryOf = (path: string): string => path.slice(0, path.lastIndexOf("/"));

@@ -6,6 +6,7 @@
  *   quarkmq-clean-shutdown    written last by a clean shutdown, removed first by a start
  *   quarkmq-recovery-points   see recovery-points.ts
  *   quarkmq-log-starts        see log-starts.ts
+ *   quarkmq-journal           see journal.ts
  *   <topic>-<partition>/      a log, in Kafka's formats
  *   <topic>-<partition>.<32 hex>-delete/   a deleted log, removed in the background
  */
@@ -21,6 +22,8 @@ import {
   writeCleanShutdownMarker,
 } from "./directory-files.ts";
 import { LOCK_FILE, partitionDirectoryName } from "./file-names.ts";
+import { Journal } from "./journal.ts";
+import { removeJournal, replayJournal } from "./journal-replay.ts";
 import type { Durability, Log, LogShared } from "./log.ts";
 import { type OpenLogOptions, openLog } from "./log-open.ts";
 import { LogStarts } from "./log-starts.ts";
@@ -38,12 +41,16 @@ export type { FoundPartition } from "./partition-directories.ts";
 /** Kafka's producer.id.expiration.check.interval.ms. */
 const PRODUCER_CHECK_INTERVAL_MS = 10 * 60 * 1000;
 const CLOSED_TOGETHER = 2048;
+/** The longest that a file waits for its sync whose records are in the journal. */
+const LEISURE_MS = 1000;
 
 export interface LogDirectoryConfig {
   /** When an append counts, for logs that do not say otherwise. */
   readonly durability: Durability;
   /** A sync round of more files than this is one syncfs, where there is one. Measured: 8. */
   readonly syncFileSystemAbove: number;
+  /** Size of the journal's file (journal.ts); 0 for none. */
+  readonly journalBytes: number;
   /** Recovery points are written at most this often. */
   readonly recoveryPointIntervalMs: number;
   /** Bound on open files that nobody uses right now or that wait to be synced; and on those that answers on their way hold. */
@@ -57,6 +64,7 @@ export interface LogDirectoryConfig {
 export const DEFAULT_LOG_DIRECTORY_CONFIG: LogDirectoryConfig = {
   durability: "sync",
   syncFileSystemAbove: 8,
+  journalBytes: 0,
   recoveryPointIntervalMs: 1000,
   openFilesMax: 512,
   recoveriesMax: 8,
@@ -131,7 +139,7 @@ export class LogDirectory {
       if (lock === null) throw new DataDirectoryError(`${path} is in use by another process (it holds ${path}/${LOCK_FILE})`);
       await checkFormat(disk, path);
       const lastIncarnation = await takeCleanShutdownMarker(disk, path);
-      const directory = new LogDirectory(await share(o), o, lock, lastIncarnation);
+      const directory = new LogDirectory(await share(o, lastIncarnation !== null), o, lock, lastIncarnation);
       directory.start();
       return directory;
     } catch (error) {
@@ -251,11 +259,12 @@ export class LogDirectory {
   }
 
   private async finish(): Promise<void> {
-    const { disk, dataPath, recoveryPoints, logStarts } = this.shared;
+    const { disk, dataPath, recoveryPoints, logStarts, journal } = this.shared;
     await logStarts.close();
     while (this.rounds.busy) await this.rounds.idle();
     const isClean = await this.closeLogs([...this.logs]);
     await recoveryPoints.close();
+    await journal.close(isClean);
     if (isClean) await writeCleanShutdownMarker(disk, dataPath, this.incarnation);
   }
 
@@ -288,9 +297,13 @@ export class LogDirectory {
   }
 }
 
-async function share(o: LogDirectoryOptions): Promise<LogShared> {
+async function share(o: LogDirectoryOptions, wasCleanShutdown: boolean): Promise<LogShared> {
   const { disk, clock, random, logger, path, config } = o;
-  const rounds = new SyncRounds({ disk, path, syncFileSystemAbove: config.syncFileSystemAbove, onFatal: o.onFatal });
+  const rounds = new SyncRounds({
+    ...{ disk, path, clock, onFatal: o.onFatal },
+    syncFileSystemAbove: config.syncFileSystemAbove,
+    leisureMs: Math.min(config.recoveryPointIntervalMs, LEISURE_MS),
+  });
   const recoveryPoints = new RecoveryPoints({
     disk,
     clock,
@@ -300,6 +313,8 @@ async function share(o: LogDirectoryOptions): Promise<LogShared> {
     intervalMs: config.recoveryPointIntervalMs,
   });
   await recoveryPoints.open();
+  if (wasCleanShutdown) await removeJournal(disk, path);
+  else await replayJournal({ disk, logger, dataPath: path, recoveryPoints });
   const logStarts = new LogStarts({ disk, logger, rounds, dataPath: path });
   logStarts.open();
   rounds.setRider(recoveryPoints);
@@ -312,6 +327,7 @@ async function share(o: LogDirectoryOptions): Promise<LogShared> {
     dataPath: path,
     files,
     rounds,
+    journal: new Journal({ disk, logger, rounds, dataPath: path, bytes: config.journalBytes }),
     recoveryPoints,
     logStarts,
     trouble: new WriteTrouble(logger, clock),

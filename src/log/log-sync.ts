@@ -1,9 +1,14 @@
 /**
  * One log's part in the sync rounds: what it has written since the last round, up to where a round carries it, and its recovery point,
  * which never passes anything (data, indexes, snapshots, leader epochs) that is not on the disk.
+ *
+ * What the journal (journal.ts) has is durable before its files are. It counts only if a start could put it back: not while a name is
+ * not durable (of a directory, of a segment), nor above something that is not in the journal. A round that begins then ends that.
  */
 import { DiskError, type DiskFile } from "../io/disk.ts";
-import { EPOCHS_FILE } from "./file-names.ts";
+import { directoryNameOf, EPOCHS_FILE } from "./file-names.ts";
+import type { JournalSource } from "./journal.ts";
+import { journalKey } from "./journal-format.ts";
 import type { LeaderEpochs } from "./leader-epochs.ts";
 import type { Durability, LogShared } from "./log.ts";
 import { type Handle, OpenFile } from "./open-files.ts";
@@ -30,7 +35,13 @@ export interface SyncedLog {
 
 const NO_PATHS: readonly string[] = [];
 
-export class LogSync implements SyncTarget, RecoveryPointSource {
+/** An end of a log that the journal has. */
+interface JournaledEnd {
+  readonly bytes: number;
+  readonly point: RecoveryPoint;
+}
+
+export class LogSync implements SyncTarget, RecoveryPointSource, JournalSource {
   readonly topicId: string;
   readonly partition: number;
   recoveryPoint: RecoveryPoint;
@@ -52,8 +63,17 @@ export class LogSync implements SyncTarget, RecoveryPointSource {
   private pendingPaths: string[] = [];
   private readonly pendingDirectories = new Set<string>();
   private staleSnapshots: number[] = [];
+  readonly journalKey: Buffer;
+  isInJournal = false;
+  /** What the journal has does not count before a round has ended that begins from now on. */
+  private needsRound = false;
+  /** Where the log ended when what the journal has was on its way there, and when it was there but did not count yet. */
+  private onItsWay: JournaledEnd | null = null;
+  private journaled: JournaledEnd | null = null;
   private readonly round = {
     running: false,
+    /** The journal waits for its end. */
+    isNeeded: false,
     files: [] as DiskFile[],
     paths: NO_PATHS,
     directories: NO_PATHS,
@@ -75,6 +95,7 @@ export class LogSync implements SyncTarget, RecoveryPointSource {
     this.recoveryPoint = recoveryPoint;
     this.epochsWritten = epochsWritten;
     this.syncsEverything = log.durability === "sync";
+    this.journalKey = journalKey(log.topicId, directoryNameOf(log.directory));
     this.epochsFile = new OpenFile(`${log.directory}/${EPOCHS_FILE}.tmp`);
   }
 
@@ -94,9 +115,9 @@ export class LogSync implements SyncTarget, RecoveryPointSource {
     return this.log.leaderEpochs.changes !== this.epochsWritten;
   }
 
-  /** Something was appended through `handle`, the active segment's. Its hold passes to this object. */
-  appended(handle: Handle): void {
-    const { files } = this.shared;
+  /** A batch was appended through `handle` to the active segment, at `position`. The hold passes to this object, the bytes stay the caller's. */
+  appended(handle: Handle, position: number, bytes: Uint8Array): void {
+    const { files, journal } = this.shared;
     if (!this.syncsEverything) {
       files.release(handle); // its file is synced when the segment is finished, or at the end
       this.appendedToPath = handle.owner.path;
@@ -108,7 +129,9 @@ export class LogSync implements SyncTarget, RecoveryPointSource {
       this.appendedTo = files.keep(handle) ? handle : null;
       if (this.appendedTo === null) this.appendedToPath = handle.owner.path;
     }
-    this.markDirty();
+    const isTaken = journal.take(this, this.log.active!.baseOffset, position, bytes);
+    if (!isTaken) this.needsRound = true;
+    this.markDirty(isTaken);
   }
 
   private get hasAppended(): boolean {
@@ -119,6 +142,7 @@ export class LogSync implements SyncTarget, RecoveryPointSource {
   include(handles: readonly Handle[], directories: readonly string[], urgent = false): void {
     for (const handle of handles) this.keep(handle);
     for (const directory of directories) this.pendingDirectories.add(directory);
+    if (directories.length > 0) this.needsRound = true;
     if (urgent || this.syncsEverything) this.markDirty();
   }
 
@@ -133,6 +157,12 @@ export class LogSync implements SyncTarget, RecoveryPointSource {
     if (this.appendedTo !== null) this.shared.files.letGo(this.appendedTo);
     this.appendedTo = null;
     this.appendedToPath = null;
+  }
+
+  /** The log was cut: what the journal has of it is void. Resolves when a start would know. Nothing is appended meanwhile. */
+  forgetJournaled(): Promise<void> {
+    this.journaled = null;
+    return this.shared.journal.forget(this);
   }
 
   /** A snapshot that a newer one makes needless: removed when the newer one is synced. */
@@ -153,10 +183,29 @@ export class LogSync implements SyncTarget, RecoveryPointSource {
     else if (point !== null) this.movePoint(point);
   }
 
-  markDirty(): void {
-    if (this.dirty || this.closed) return;
+  /** Wants a round: at once, unless it `mayWait`. */
+  markDirty(mayWait = false): void {
+    if (this.closed) return;
+    const { rounds } = this.shared;
+    if (!this.dirty) rounds.markDirty(this, mayWait);
+    else if (!mayWait) rounds.hurry();
     this.dirty = true;
-    this.shared.rounds.markDirty(this);
+  }
+
+  beginJournal(): void {
+    this.onItsWay = { bytes: this.log.endBytes, point: this.endOfWhatIsSynced() };
+  }
+
+  endJournal(): void {
+    this.journaled = this.onItsWay;
+    this.countJournaled();
+  }
+
+  private countJournaled(): void {
+    const { journaled, log } = this;
+    if (journaled === null || this.closed || this.needsRound || this.round.isNeeded) return;
+    this.journaled = null;
+    log.synced(Math.min(journaled.point.offset, log.logEndOffset), journaled.bytes, journaled.point);
   }
 
   /** No more rounds; files of one under way are let go at its end. One that is to come syncs nothing: the directory may have left its name. */
@@ -173,6 +222,8 @@ export class LogSync implements SyncTarget, RecoveryPointSource {
     const { round, log } = this;
     this.dirty = false;
     round.running = true;
+    round.isNeeded = this.needsRound;
+    this.needsRound = false;
     [round.staleSnapshots, this.staleSnapshots] = [this.staleSnapshots, round.staleSnapshots];
     round.epochs = this.writeEpochs();
     round.transactionsAreWritten = this.writeTransactions();
@@ -196,6 +247,7 @@ export class LogSync implements SyncTarget, RecoveryPointSource {
   endRound(): void {
     const { round } = this;
     round.running = false;
+    round.isNeeded = false;
     for (const handle of round.handles) this.shared.files.letGo(handle);
     round.handles.length = 0;
     if (this.closed) return;
@@ -206,6 +258,7 @@ export class LogSync implements SyncTarget, RecoveryPointSource {
     else if (round.transactionsAreWritten && !this.epochsAreBehind && !this.pendingDirectories.has(this.log.directory))
       this.movePoint(round.point);
     this.log.synced(Math.min(round.point.offset, this.log.logEndOffset), round.endBytes, round.point);
+    this.countJournaled();
   }
 
   /** A page-cache log syncs finished segments only. */

@@ -24,6 +24,7 @@ export async function truncateLog(log: Log, offset: number): Promise<void> {
   if (offset < log.logStartOffset) return truncateFully(log, offset);
   const { rounds, recoveryPoints } = log.shared;
   while (rounds.busy) await rounds.idle();
+  await log.sync.forgetJournaled();
   const cut = await log.reader.withGoodIndexes(() => findCut(log, offset));
   if (cut === null) return;
   if (cut.offset < log.logStartOffset) return truncateFully(log, log.logStartOffset); // nothing is left of what can be seen
@@ -48,6 +49,7 @@ export async function truncateFully(log: Log, offset: number): Promise<void> {
   log.checkUsable();
   const { rounds, recoveryPoints } = log.shared;
   while (rounds.busy) await rounds.idle();
+  await log.sync.forgetJournaled();
   const first = log.segments[0]?.baseOffset ?? offset;
   log.sync.recoveryPoint = { offset: first, segmentBaseOffset: first, position: 0 };
   await recoveryPoints.lower(log.sync, log.sync.recoveryPoint);

@@ -5,6 +5,7 @@ import type { Disk } from "../io/disk.ts";
 import type { Random } from "../io/random.ts";
 import type { CompactionConfig } from "./clean-plan.ts";
 import type { CompactionMark } from "./compaction-mark.ts";
+import type { Journal } from "./journal.ts";
 import type { LeaderEpochs } from "./leader-epochs.ts";
 import type { LogStarts } from "./log-starts.ts";
 import type { OpenFiles } from "./open-files.ts";
@@ -60,6 +61,7 @@ export interface LogShared {
   readonly dataPath: string;
   readonly files: OpenFiles;
   readonly rounds: SyncRounds;
+  readonly journal: Journal;
   readonly recoveryPoints: RecoveryPoints;
   readonly logStarts: LogStarts;
   readonly trouble: WriteTrouble;

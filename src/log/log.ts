@@ -145,6 +145,7 @@ export class Log implements SyncedLog {
     setBaseOffset(bytes, 0, baseOffset);
     setPartitionLeaderEpoch(bytes, 0, leaderEpoch);
     const segment = this.write(bytes, lastOffset, batch.maxTimestampMs);
+    const position = segment.size;
     segment.checked.add(segment.size, segment.size + bytes.length);
     segment.appended(bytes.length, lastOffset, batch.maxTimestampMs, this.config.indexIntervalBytes);
     if (leaderEpoch > this.leaderEpochs.latest) this.leaderEpochs.assign(leaderEpoch, baseOffset);
@@ -154,7 +155,7 @@ export class Log implements SyncedLog {
     }
     this.logEndOffset = lastOffset + 1;
     this.endBytes += bytes.length;
-    this.afterAppend();
+    this.afterAppend(position, bytes);
     const logAppendTimeMs = timestampType(bytes, 0) === "LogAppendTime" ? maxTimestamp(bytes, 0) : -1;
     return { baseOffset, lastOffset, logAppendTimeMs, duplicate: false, logStartOffset: this.logStartOffset };
   }
@@ -239,7 +240,7 @@ export class Log implements SyncedLog {
 
   /** A round carried the log up to `offset`, which lies at `point` unless the log was cut meanwhile. */
   synced(offset: number, bytes: number, point: RecoveryPoint): void {
-    if (this.durability !== "sync") return;
+    if (this.durability !== "sync" || offset < this.durableEndOffset) return;
     this.durableAt = offset === point.offset ? point : null;
     this.moveDurableEnd(offset, bytes);
   }
@@ -444,12 +445,12 @@ export class Log implements SyncedLog {
     return this.shared.files.holdAll(segment.indexFiles);
   }
 
-  private afterAppend(): void {
+  private afterAppend(position: number, bytes: Uint8Array): void {
     if (this.endBytes - this.bytesAtSnapshot > SNAPSHOT_EVERY_BYTES) {
       this.bytesAtSnapshot = this.endBytes;
       this.attempt("a producer snapshot", () => this.takeSnapshot());
     }
-    this.sync.appended(this.writing!);
+    this.sync.appended(this.writing!, position, bytes);
     this.writing = null;
     if (this.durability === "page-cache") this.moveDurableEnd(this.logEndOffset, this.endBytes);
   }

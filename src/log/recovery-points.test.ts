@@ -16,7 +16,7 @@ async function place(intervalMs = 100) {
   disk.makeDirectory("/d");
   await clock.run(disk.syncDirectory("/"));
   const start = async () => {
-    const rounds = new SyncRounds({ disk, path: "/d", syncFileSystemAbove: 8, onFatal: () => {} });
+    const rounds = new SyncRounds({ disk, path: "/d", syncFileSystemAbove: 8, clock, leisureMs: 100, onFatal: () => {} });
     const points = new RecoveryPoints({ disk, clock, logger: silentLogger, rounds, dataPath: "/d", intervalMs });
     await clock.run(points.open());
     rounds.setRider(points);

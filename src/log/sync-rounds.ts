@@ -1,8 +1,10 @@
 /**
  * Group commit over the whole broker. An append marks its log dirty; a round syncs everything that is dirty and then tells each log so;
- * another follows at once if anything became dirty meanwhile. Few files: fdatasync, side by side. Many: one syncfs. A failed sync is
+ * another follows at once if anything became dirty meanwhile. What is in the journal already (journal.ts) makes no haste: it is synced with
+ * whatever comes, or after a while. Few files: fdatasync, side by side. Many: one syncfs. A failed sync is
  * final: nothing is retried, nobody is released, and `onFatal` ends the process.
  */
+import type { Clock, Scheduled } from "../io/clock.ts";
 import type { Disk, DiskFile } from "../io/disk.ts";
 
 /** What of one target a round syncs. The arrays are the target's and stay as they are until `endRound`. */
@@ -33,6 +35,9 @@ export interface SyncRoundsOptions {
   readonly path: string;
   /** A round of more files and directories than this is one syncfs, where there is one. */
   readonly syncFileSystemAbove: number;
+  readonly clock: Clock;
+  /** How long what is in the journal waits for a round. */
+  readonly leisureMs: number;
   readonly onFatal: (error: unknown) => void;
 }
 
@@ -48,7 +53,13 @@ export class SyncRounds {
   private readonly files: DiskFile[] = [];
   private readonly paths: string[] = [];
   private readonly directories = new Set<string>();
+  private readonly clock: Clock;
+  private readonly leisureMs: number;
   private running = false;
+  /** Something that is dirty wants its round at once. */
+  private isUrgent = false;
+  /** The round of what may wait. */
+  private later: Scheduled | null = null;
   private failure: { error: unknown } | null = null;
   private begun = false;
   /** Waiting until so many rounds have ended. */
@@ -60,6 +71,8 @@ export class SyncRounds {
     this.disk = o.disk;
     this.path = o.path;
     this.syncFileSystemAbove = o.syncFileSystemAbove;
+    this.clock = o.clock;
+    this.leisureMs = o.leisureMs;
     this.onFatal = o.onFatal;
   }
 
@@ -72,27 +85,35 @@ export class SyncRounds {
     this.rider = rider;
   }
 
-  /** The target wants a round. It marks itself once per round: see `beginRound`. */
-  markDirty(target: SyncTarget): void {
+  /** The target wants a round: at once, or if it `mayWait`, sooner or later. It marks itself once per round: see `beginRound`. */
+  markDirty(target: SyncTarget, mayWait = false): void {
     this.dirty.push(target);
+    if (mayWait) this.startLater();
+    else this.hurry();
+  }
+
+  /** A target that is dirty already wants its round at once. */
+  hurry(): void {
+    this.isUrgent = true;
     this.start();
   }
 
   /** Runs a round for the rider alone, if none is coming anyway. */
   nudge(): void {
     this.riderWaits = true;
-    this.start();
+    this.hurry();
   }
 
   /** Whether a round is under way or wanted. */
   get busy(): boolean {
-    return this.running;
+    return this.running || this.later !== null;
   }
 
   /** Resolves when everything that was dirty at the time of the call is synced; rejects after a failed sync. */
   idle(): Promise<void> {
     if (this.failure !== null) return Promise.reject(this.failure.error);
-    if (!this.running) return Promise.resolve();
+    if (!this.busy) return Promise.resolve();
+    this.hurry();
     const rounds = this.begun && (this.dirty.length > 0 || this.riderWaits) ? 2 : 1;
     return new Promise((resolve, reject) => this.waiters.push({ count: this.count + rounds, resolve, reject }));
   }
@@ -101,6 +122,8 @@ export class SyncRounds {
   fail(error: unknown): void {
     if (this.failure !== null) return;
     this.failure = { error };
+    this.later?.cancel();
+    this.later = null;
     for (const { reject } of this.waiters.splice(0)) reject(error);
     this.onFatal(error);
   }
@@ -108,8 +131,18 @@ export class SyncRounds {
   /** A round begins with the next turn of the event loop's microtasks, so that all appends of this turn are in it. */
   private start(): void {
     if (this.running || this.failure !== null) return;
+    this.later?.cancel();
+    this.later = null;
     this.running = true;
     queueMicrotask(() => this.round());
+  }
+
+  private startLater(): void {
+    if (this.running || this.later !== null || this.failure !== null) return;
+    this.later = this.clock.schedule(this.leisureMs, () => {
+      this.later = null;
+      this.hurry();
+    });
   }
 
   private round(): void {
@@ -129,6 +162,7 @@ export class SyncRounds {
     this.dirty = this.inRound;
     this.inRound = targets;
     this.riderWaits = false;
+    this.isUrgent = false;
     this.files.length = 0;
     this.paths.length = 0;
     this.directories.clear();
@@ -169,8 +203,9 @@ export class SyncRounds {
     for (const target of this.inRound) target.endRound();
     this.inRound.length = 0;
     this.begun = false;
-    const goesOn = this.dirty.length > 0 || this.riderWaits;
+    const goesOn = this.isUrgent && (this.dirty.length > 0 || this.riderWaits);
     if (!goesOn) this.running = false;
+    if (!goesOn && this.dirty.length > 0) this.startLater();
     this.wakeWaiters();
     if (goesOn) this.round();
   }

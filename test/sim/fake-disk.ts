@@ -103,6 +103,11 @@ class FakeFile implements DiskFile {
     if (room < bytes.length) throw new DiskError("write", this.path, "ENOSPC");
   }
 
+  async writeInPool(bytes: Uint8Array, at: number): Promise<void> {
+    await this.disk.pause(0.1);
+    this.write(bytes, at);
+  }
+
   read(into: Uint8Array, at: number): number {
     this.check("read");
     return this.node.read(into, at);

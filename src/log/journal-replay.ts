@@ -1,0 +1,229 @@
+/**
+ * After a crash: puts what the journal has, and the logs' files may have lost, back into those files. Each entry says where its batch stood. It is left
+ * out where that is not true any more: the topic is another one's by now, the segment was deleted or compacted, the log was cut. What lies
+ * below a log's recovery point is on the disk. What follows is validated when the log is opened, as if it had been there all the time.
+ */
+import type { Logger } from "../base/logger.ts";
+import { type Disk, type DiskFile, fileNames, readWholeFile } from "../io/disk.ts";
+import { readCompactionMark } from "./compaction-mark.ts";
+import {
+  JOURNAL_FILE,
+  LOG_SUFFIX,
+  offsetFileName,
+  offsetOfFileName,
+  PARTITION_METADATA_FILE,
+  parsePartitionDirectory,
+} from "./file-names.ts";
+import {
+  BLOCK_BYTES,
+  FRAME_HEADER_BYTES,
+  type FrameHeader,
+  frameIsWhole,
+  JOURNAL_VERSION,
+  type JournalEntry,
+  journalVersion,
+  readEntries,
+  readFrameHeader,
+  wholeBlocks,
+} from "./journal-format.ts";
+import { decodePartitionMetadata } from "./partition-metadata.ts";
+import { NewerFormat, type RecoveryPoint } from "./recovery-points.ts";
+
+export interface ReplayContext {
+  readonly disk: Disk;
+  readonly logger: Logger;
+  readonly dataPath: string;
+  readonly recoveryPoints: { get(topicId: string, partition: number): RecoveryPoint | null };
+}
+
+interface Frame extends FrameHeader {
+  readonly at: number;
+}
+
+/** Puts everything back, and removes the journal once that is on the disk. Rejects with NewerFormat, DiskError. */
+export async function replayJournal(context: ReplayContext): Promise<void> {
+  const { disk, dataPath } = context;
+  const path = `${dataPath}/${JOURNAL_FILE}`;
+  if (!disk.exists(path)) return;
+  const file = disk.open(path, "read");
+  try {
+    const replay = new Replay(context, new JournalReader(file));
+    await replay.run();
+  } finally {
+    file.close();
+  }
+  await removeJournal(disk, dataPath);
+}
+
+/** Resolves when it is gone for good. Rejects with DiskError. */
+export async function removeJournal(disk: Disk, dataPath: string): Promise<void> {
+  const path = `${dataPath}/${JOURNAL_FILE}`;
+  if (!disk.exists(path)) return;
+  disk.remove(path);
+  await disk.syncDirectory(dataPath);
+}
+
+class JournalReader {
+  /** Oldest first. */
+  readonly frames: Frame[] = [];
+  private readonly file: DiskFile;
+  private buffer = Buffer.alloc(BLOCK_BYTES);
+
+  constructor(file: DiskFile) {
+    this.file = file;
+    const size = file.size();
+    const version = journalVersion(this.read(0, BLOCK_BYTES));
+    if (version === null) return; // it was being made
+    if (version > JOURNAL_VERSION)
+      throw new NewerFormat(`${file.path} has version ${version}; this program knows up to ${JOURNAL_VERSION}`);
+    const halfBytes = Math.floor((size - BLOCK_BYTES) / 2 / BLOCK_BYTES) * BLOCK_BYTES;
+    const halves = [0, 1].map((half) => this.framesOf(BLOCK_BYTES + half * halfBytes, halfBytes));
+    halves.sort(([a], [b]) => (a?.sequence ?? 0) - (b?.sequence ?? 0));
+    this.frames.push(...halves.flat());
+  }
+
+  entries(frame: Frame): Generator<JournalEntry> {
+    return readEntries(this.read(frame.at, FRAME_HEADER_BYTES + frame.length), frame);
+  }
+
+  private framesOf(from: number, bytes: number): Frame[] {
+    const frames: Frame[] = [];
+    for (let at = from; at < from + bytes; ) {
+      const header = readFrameHeader(this.read(at, FRAME_HEADER_BYTES));
+      if (header === null || at + FRAME_HEADER_BYTES + header.length > from + bytes) break;
+      if (frames.length > 0 && header.sequence !== frames.at(-1)!.sequence + 1) break;
+      if (!frameIsWhole(this.read(at, FRAME_HEADER_BYTES + header.length), header)) break;
+      frames.push({ ...header, at });
+      at += wholeBlocks(FRAME_HEADER_BYTES + header.length);
+    }
+    return frames;
+  }
+
+  /** Valid until the next read. */
+  private read(at: number, bytes: number): Buffer {
+    if (this.buffer.length < bytes) this.buffer = Buffer.allocUnsafeSlow(bytes);
+    const into = this.buffer.subarray(0, bytes);
+    return into.subarray(0, this.file.read(into, at));
+  }
+}
+
+/** What decides on a log's entries. */
+interface Target {
+  /** Null: none of them is to be put back. */
+  readonly directory: string | null;
+  readonly point: RecoveryPoint | null;
+  /** Segments that begin below may be others by now. */
+  readonly from: number;
+}
+
+const NO_TARGET: Target = { directory: null, point: null, from: 0 };
+
+class Replay {
+  private readonly context: ReplayContext;
+  private readonly reader: JournalReader;
+  private readonly targets = new Map<string, Target>();
+  /** How many entries of a log are void. */
+  private readonly forgotten = new Map<string, number>();
+  private readonly written = new Set<string>();
+  private batches = 0;
+
+  constructor(context: ReplayContext, reader: JournalReader) {
+    this.context = context;
+    this.reader = reader;
+  }
+
+  async run(): Promise<void> {
+    this.findForgotten();
+    const seen = new Map<string, number>();
+    for (const frame of this.reader.frames) {
+      for (const entry of this.reader.entries(frame)) {
+        const key = keyOf(entry);
+        const count = (seen.get(key) ?? 0) + 1;
+        seen.set(key, count);
+        if (entry.kind === "records" && count > (this.forgotten.get(key) ?? 0)) this.putBack(entry);
+      }
+    }
+    await this.sync();
+  }
+
+  private findForgotten(): void {
+    const seen = new Map<string, number>();
+    for (const frame of this.reader.frames) {
+      for (const entry of this.reader.entries(frame)) {
+        const key = keyOf(entry);
+        const count = (seen.get(key) ?? 0) + 1;
+        seen.set(key, count);
+        if (entry.kind === "forget") this.forgotten.set(key, count);
+      }
+    }
+  }
+
+  private putBack(entry: JournalEntry): void {
+    const { directory, point, from } = this.targetOf(entry);
+    const { segmentBaseOffset, position, bytes } = entry;
+    if (directory === null || segmentBaseOffset < from) return;
+    if (point !== null && segmentBaseOffset < point.segmentBaseOffset) return;
+    if (point !== null && segmentBaseOffset === point.segmentBaseOffset && position < point.position) return;
+    const path = `${directory}/${offsetFileName(segmentBaseOffset, LOG_SUFFIX)}`;
+    const { disk } = this.context;
+    if (!disk.exists(path)) return; // deleted, or its name was not durable: then nothing in it was either
+    const file = disk.open(path, "write");
+    try {
+      if (file.size() < position || holds(file, position, bytes)) return;
+      file.write(bytes, position);
+      this.written.add(path);
+      this.batches++;
+    } finally {
+      file.close();
+    }
+  }
+
+  private targetOf(entry: JournalEntry): Target {
+    const key = keyOf(entry);
+    let target = this.targets.get(key);
+    if (target === undefined) {
+      target = this.find(entry);
+      this.targets.set(key, target);
+    }
+    return target;
+  }
+
+  private find({ topicId, directoryName }: JournalEntry): Target {
+    const { disk, dataPath, recoveryPoints } = this.context;
+    const directory = `${dataPath}/${directoryName}`;
+    const partition = parsePartitionDirectory(directoryName)?.partition;
+    const metadata = readWholeFile(disk, `${directory}/${PARTITION_METADATA_FILE}`);
+    if (partition === undefined || metadata === null || decodePartitionMetadata(metadata) !== topicId) return NO_TARGET;
+    const mark = readCompactionMark(disk, directory);
+    return { directory, point: recoveryPoints.get(topicId, partition), from: mark?.gapsBelow ?? newestSegment(disk, directory) };
+  }
+
+  /** What was put back counts when it is on the disk. */
+  private async sync(): Promise<void> {
+    const { disk, dataPath, logger } = this.context;
+    if (this.written.size === 0) return;
+    logger.info("records were put back that a crash had taken from their files", {
+      batches: this.batches,
+      segments: this.written.size,
+    });
+    if (disk.syncFileSystem !== null) return disk.syncFileSystem(dataPath);
+    for (const path of this.written) {
+      const file = disk.open(path, "read");
+      await file.sync().finally(() => file.close());
+    }
+  }
+}
+
+const keyOf = ({ topicId, directoryName }: JournalEntry): string => `${topicId} ${directoryName}`;
+
+/** Compaction never touches it. */
+function newestSegment(disk: Disk, directory: string): number {
+  const bases = (fileNames(disk, directory) ?? []).map((name) => offsetOfFileName(name, LOG_SUFFIX) ?? 0);
+  return Math.max(0, ...bases);
+}
+
+function holds(file: DiskFile, position: number, bytes: Buffer): boolean {
+  if (file.size() < position + bytes.length) return false;
+  const there = Buffer.allocUnsafe(bytes.length);
+  return file.read(there, position) === bytes.length && there.equals(bytes);
+}
