@@ -124,7 +124,8 @@ class Replay {
   private readonly targets = new Map<string, Target>();
   /** How many entries of a log are void. */
   private readonly forgotten = new Map<string, number>();
-  private readonly written = new Set<string>();
+  /** Segments that entries went to, or are there already: perhaps not on the disk. */
+  private readonly paths = new Set<string>();
   private batches = 0;
 
   constructor(context: ReplayContext, reader: JournalReader) {
@@ -169,9 +170,10 @@ class Replay {
     if (!disk.exists(path)) return; // deleted, or its name was not durable: then nothing in it was either
     const file = disk.open(path, "write");
     try {
-      if (file.size() < position || holds(file, position, bytes)) return;
+      if (file.size() < position) return;
+      this.paths.add(path);
+      if (holds(file, position, bytes)) return;
       file.write(bytes, position);
-      this.written.add(path);
       this.batches++;
     } finally {
       file.close();
@@ -198,16 +200,14 @@ class Replay {
     return { directory, point: recoveryPoints.get(topicId, partition), from: mark?.gapsBelow ?? newestSegment(disk, directory) };
   }
 
-  /** What was put back counts when it is on the disk. */
+  /** The journal may go when everything is on the disk: after a mere kill of the process, too, where nothing was to be put back. */
   private async sync(): Promise<void> {
     const { disk, dataPath, logger } = this.context;
-    if (this.written.size === 0) return;
-    logger.info("records were put back that a crash had taken from their files", {
-      batches: this.batches,
-      segments: this.written.size,
-    });
+    const { batches, paths } = this;
+    if (paths.size === 0) return;
+    if (batches > 0) logger.info("records were put back that a crash had taken from their files", { batches });
     if (disk.syncFileSystem !== null) return disk.syncFileSystem(dataPath);
-    for (const path of this.written) {
+    for (const path of paths) {
       const file = disk.open(path, "read");
       await file.sync().finally(() => file.close());
     }
