@@ -88,7 +88,10 @@ export class CompactionWorld {
       seed: o.seed,
       durability: o.durability ?? "sync",
       hasSyncFileSystem: o.hasSyncFileSystem ?? false,
-      config: o.retentionCheckIntervalMs === undefined ? {} : { retentionCheckIntervalMs: o.retentionCheckIntervalMs },
+      config: {
+        journalBytes: [0, 20, 60][o.seed % 3]! * 1024,
+        ...(o.retentionCheckIntervalMs === undefined ? {} : { retentionCheckIntervalMs: o.retentionCheckIntervalMs }),
+      },
       logConfig: { segmentBytes: 1500, compaction: { ...COMPACTION, ...o.compaction }, ...o.logConfig },
     });
   }

@@ -88,6 +88,7 @@ class Simulation {
       logIndexIntervalBytes: random.pick([0, 500, 4096]),
       recoveryPointIntervalMs: random.pick([0, 5, 1000]),
       syncFsThreshold: random.pick([0, 3, 1000]),
+      journalBytes: [0, 20, 60][seed % 3]! * 1024,
       logRetentionCheckIntervalMs: random.pick([100, 1000, 7000]),
       logSegmentDeleteDelayMs: random.pick([0, 10, 1000]),
       logCleanerBackoffMs: random.pick([30, 1000]),
