@@ -1,6 +1,6 @@
 /** The data directory's own small files: its format version, and the marker of a clean shutdown. */
 import { type Disk, DiskError, readWholeFile, replaceFile } from "../io/disk.ts";
-import { CLEAN_SHUTDOWN_FILE, directoryOf, FORMAT_FILE } from "./file-names.ts";
+import { CLEAN_SHUTDOWN_FILE, directoryOf, FORMAT_FILE, JOURNAL_FILE } from "./file-names.ts";
 import { decodeVersionedText, encodeVersionedText } from "./versioned-text.ts";
 
 /** The newest version of the data directory that this program knows, and the one that it writes. */
@@ -58,3 +58,11 @@ export async function takeCleanShutdownMarker(disk: Disk, path: string): Promise
 /** The last thing that a clean shutdown writes. */
 export const writeCleanShutdownMarker = (disk: Disk, path: string, incarnation: number): Promise<void> =>
   replaceFile(disk, `${path}/${CLEAN_SHUTDOWN_FILE}`, encodeVersionedText(CLEAN_SHUTDOWN_VERSION, { incarnation }));
+
+/** Removes the journal (journal.ts), if there is one. Resolves when it is gone for good. Rejects with DiskError. */
+export async function removeJournal(disk: Disk, dataPath: string): Promise<void> {
+  const path = `${dataPath}/${JOURNAL_FILE}`;
+  if (!disk.exists(path)) return;
+  disk.remove(path);
+  await disk.syncDirectory(dataPath);
+}

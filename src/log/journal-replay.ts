@@ -6,6 +6,7 @@
 import type { Logger } from "../base/logger.ts";
 import { type Disk, type DiskFile, fileNames, readWholeFile } from "../io/disk.ts";
 import { readCompactionMark } from "./compaction-mark.ts";
+import { removeJournal } from "./directory-files.ts";
 import {
   JOURNAL_FILE,
   LOG_SUFFIX,
@@ -53,14 +54,6 @@ export async function replayJournal(context: ReplayContext): Promise<void> {
     file.close();
   }
   await removeJournal(disk, dataPath);
-}
-
-/** Resolves when it is gone for good. Rejects with DiskError. */
-export async function removeJournal(disk: Disk, dataPath: string): Promise<void> {
-  const path = `${dataPath}/${JOURNAL_FILE}`;
-  if (!disk.exists(path)) return;
-  disk.remove(path);
-  await disk.syncDirectory(dataPath);
 }
 
 class JournalReader {

@@ -8,6 +8,7 @@
  */
 import type { Logger } from "../base/logger.ts";
 import type { Disk, DiskFile } from "../io/disk.ts";
+import { removeJournal } from "./directory-files.ts";
 import { JOURNAL_FILE } from "./file-names.ts";
 import {
   BLOCK_BYTES,
@@ -39,6 +40,8 @@ export interface JournalSource {
   beginJournal(): void;
   /** It is on the disk. Must not throw. */
   endJournal(): void;
+  /** It could not be written: only a round makes it durable. Must not throw. */
+  loseJournal(): void;
 }
 
 type State = "none" | "making" | "ready" | "off";
@@ -54,6 +57,8 @@ export class Journal {
   private state: State = "none";
   private file: DiskFile | null = null;
   private making: Promise<void> | null = null;
+  /** Its file goes: it could not be written any more. */
+  private retiring: Promise<void> | null = null;
   private appendedBytes = 0;
   /** The half that is written to, and where in it. */
   private half = 0;
@@ -84,7 +89,7 @@ export class Journal {
 
   /** A batch was appended to a log. False: it is not in the journal, and only a round makes it durable. The bytes stay the caller's. */
   take(source: JournalSource, segmentBaseOffset: number, position: number, bytes: Uint8Array): boolean {
-    if (this.state !== "ready") {
+    if (!this.isReady) {
       if (this.state === "none") this.makeAfter(bytes.length);
       return false;
     }
@@ -95,11 +100,12 @@ export class Journal {
 
   /** Whatever the journal holds of the log is void. Resolves when that is on the disk. Nothing may be appended to the log meanwhile. */
   async forget(source: JournalSource): Promise<void> {
-    if (this.state !== "ready") return;
     await this.idle();
-    while (!this.hasRoom(entryBytes(source.journalKey, 0))) await this.rounds.idle();
-    this.put(source, 0, 0, null);
+    await this.retiring;
+    while (this.isReady && !this.hasRoom(entryBytes(source.journalKey, 0))) await this.rounds.idle();
+    if (this.isReady) this.put(source, 0, 0, null);
     await this.idle();
+    await this.retiring;
   }
 
   /** Resolves when everything that was taken is on the disk. Never, after a failed sync. */
@@ -111,10 +117,15 @@ export class Journal {
   async close(removes: boolean): Promise<void> {
     await this.making;
     await this.idle();
+    await this.retiring;
     this.state = "off";
     this.file?.close();
     this.file = null;
     if (removes) this.disk.remove(`${this.dataPath}/${JOURNAL_FILE}`);
+  }
+
+  private get isReady(): boolean {
+    return this.state === "ready";
   }
 
   private hasRoom(bytes: number): boolean {
@@ -158,8 +169,27 @@ export class Journal {
     const at = this.place(size);
     this.writeFrame(this.file, this.writtenFrame.subarray(0, size), at).then(
       () => this.written(),
-      (error) => this.rounds.fail(error),
+      (error) => (isFailedSync(error) ? this.rounds.fail(error) : this.retire(error)),
     );
+  }
+
+  /** A frame could not be written, although it had its room: rounds go on without a journal, and its file goes when nothing needs it. */
+  private retire(error: unknown): void {
+    if (this.rounds.failed) return;
+    this.logger.warn("the journal could not be written: each change of a file is synced by itself", { error: String(error) });
+    this.state = "off";
+    for (const source of [...this.writtenSources, ...this.sources]) source.loseJournal();
+    this.writtenSources.length = 0;
+    this.sources.length = 0;
+    this.end = FRAME_HEADER_BYTES;
+    this.isWriting = false;
+    this.retiring = this.rounds.idle().then(() => {
+      this.file?.close();
+      this.file = null;
+      return removeJournal(this.disk, this.dataPath);
+    });
+    this.retiring.catch((failed) => this.rounds.fail(failed)); // a start would take what it holds for true
+    for (const resolve of this.waiters.splice(0)) resolve();
   }
 
   private writeFrame(file: DiskFile, frame: Buffer, at: number): Promise<void> {

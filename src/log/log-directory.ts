@@ -18,12 +18,13 @@ import {
   checkFormat,
   DataDirectoryError,
   makeDirectoryDurably,
+  removeJournal,
   takeCleanShutdownMarker,
   writeCleanShutdownMarker,
 } from "./directory-files.ts";
 import { LOCK_FILE, partitionDirectoryName } from "./file-names.ts";
 import { Journal } from "./journal.ts";
-import { removeJournal, replayJournal } from "./journal-replay.ts";
+import { replayJournal } from "./journal-replay.ts";
 import type { Durability, Log, LogShared } from "./log.ts";
 import { type OpenLogOptions, openLog } from "./log-open.ts";
 import { LogStarts } from "./log-starts.ts";

@@ -16,7 +16,14 @@ function world(seed = 1) {
   disk.makeDirectory("/data");
   const fatal: unknown[] = [];
   const open = (logger: Logger = silentLogger): LogStarts => {
-    const rounds = new SyncRounds({ disk, path: "/data", syncFileSystemAbove: 8, clock, leisureMs: 100, onFatal: (error) => fatal.push(error) });
+    const rounds = new SyncRounds({
+      disk,
+      path: "/data",
+      syncFileSystemAbove: 8,
+      clock,
+      leisureMs: 100,
+      onFatal: (error) => fatal.push(error),
+    });
     const starts = new LogStarts({ disk, logger, rounds, dataPath: "/data" });
     starts.open();
     return starts;

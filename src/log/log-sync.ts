@@ -201,6 +201,12 @@ export class LogSync implements SyncTarget, RecoveryPointSource, JournalSource {
     this.countJournaled();
   }
 
+  loseJournal(): void {
+    this.isInJournal = false;
+    this.needsRound = true;
+    this.markDirty();
+  }
+
   private countJournaled(): void {
     const { journaled, log } = this;
     if (journaled === null || this.closed || this.needsRound || this.round.isNeeded) return;

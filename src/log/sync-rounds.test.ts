@@ -33,7 +33,14 @@ function place(syncFileSystemAbove = 8, hasSyncFileSystem = true) {
   disk.makeDirectory("/d");
   const log: string[] = [];
   const fatal: unknown[] = [];
-  const rounds = new SyncRounds({ disk, path: "/d", syncFileSystemAbove, clock, leisureMs: 100, onFatal: (error) => fatal.push(error) });
+  const rounds = new SyncRounds({
+    disk,
+    path: "/d",
+    syncFileSystemAbove,
+    clock,
+    leisureMs: 100,
+    onFatal: (error) => fatal.push(error),
+  });
   const targets = ["a", "b", "c"].map((name) => new Target(disk, name, log));
   disk.fault = (operation, path) => {
     if (operation.includes("sync")) log.push(`${operation} ${path}`);
