@@ -43,6 +43,7 @@ interface Found {
 const OF_THEIR_OWN: Readonly<Record<string, string>> = {
   "transactions-": "transactions.test.ts",
   "cleanup-": "cleanup.test.ts",
+  "journal-": "journal.test.ts",
 };
 const SEEDS_OF_THEIR_OWN = 120;
 
