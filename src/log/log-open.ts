@@ -8,6 +8,7 @@ import {
   EPOCHS_FILE,
   offsetFileName,
   offsetOfFileName,
+  PARTITION_METADATA_FILE,
   SEGMENT_SUFFIXES,
   TRANSACTION_INDEX_SUFFIX,
 } from "./file-names.ts";
@@ -40,8 +41,8 @@ export interface OpenContext {
   readonly directory: string;
   readonly durability: Durability;
   readonly wasCleanShutdown: boolean;
-  /** Makes sure that what lies in the directory is this topic's. Throws DiskError. */
-  claim(): void;
+  /** Makes sure that what lies in the directory is this topic's. True if its metadata file was written anew, and is not synced. Throws DiskError. */
+  claim(): boolean;
 }
 
 /** Opens a log; one that cannot be used comes back with `offline` set. Rejects only after a failed sync. */
@@ -51,10 +52,13 @@ export async function openLog(context: OpenContext, o: OpenLogOptions): Promise<
   const epochs = new LeaderEpochs();
   const producers = new ProducerState(o.config);
   try {
-    context.claim();
+    const isClaimedAnew = context.claim();
     const names = fileNames(shared.disk, directory);
     if (names === null) return emptyLog(context, o, recoveryPoint, epochs, producers);
-    return await recoverLog(context, o, recoveryPoint, epochs, producers, names);
+    const log = await recoverLog(context, o, recoveryPoint, epochs, producers, names);
+    if (isClaimedAnew)
+      log.sync.include(shared.files.holdOnce([`${directory}/${PARTITION_METADATA_FILE}`]), [directory, shared.dataPath]);
+    return log;
   } catch (error) {
     if (shared.rounds.failed || !(error instanceof CorruptLog || error instanceof DiskError)) throw error;
     shared.logger.error("a partition is offline", { log: `${o.topic}-${o.partition}`, reason: error.message });

@@ -85,16 +85,16 @@ export class PartitionDirectories {
     await this.leaving.get(name);
   }
 
-  /** Makes sure that what lies under a partition's name is that partition's. Throws DiskError. */
-  claim(name: string, topicId: string): void {
+  /** Makes sure that what lies under a partition's name is that partition's. True if its metadata file was written anew, and is not synced. Throws DiskError. */
+  claim(name: string, topicId: string): boolean {
     const { disk, logger } = this.context;
     const directory = this.pathOf(name);
     const found = this.topicIdIn(name);
-    if (found === topicId || disk.list(directory) === null) return;
+    if (found === topicId || disk.list(directory) === null) return false;
     if (found !== null) {
       logger.warn("a directory of a former topic is in the way: removing it", { directory, topicId: found });
       this.removeWhenDurable(this.renameToDeleted(name));
-      return;
+      return false;
     }
     logger.warn("a partition's metadata file is missing or damaged: writing it anew", { directory });
     const file = disk.open(`${directory}/${PARTITION_METADATA_FILE}`, "create");
@@ -104,6 +104,7 @@ export class PartitionDirectories {
     } finally {
       file.close();
     }
+    return true;
   }
 
   /**
