@@ -50,8 +50,8 @@ test("0, and what has no room for two blocks, is none", async () => {
 });
 
 test("records are durable by it before their own file is synced", async () => {
-  const { world, model } = await begun(65 * BLOCK_BYTES);
-  await append(world, model, 60);
+  const { world, model } = await begun(129 * BLOCK_BYTES);
+  await append(world, model, 80);
   await world.clock.advance(5000); // everything is quiet
   const calls = countCalls(world);
   await append(world, model, 5);
