@@ -3,7 +3,7 @@
  * already. One write and one sync there stand for the syncs of all the files that the records went to, which follow at leisure (sync-rounds.ts)
  * and then let a half of the journal be used again. After a crash journal-replay.ts puts back into the files what they had lost.
  *
- * The file is made when this run has appended a good deal, filled with zeros once, and removed by a clean shutdown. Without it, or while
+ * It costs a second write of everything, so it serves only while rounds are large. The file is made when that has come to a good deal, filled with zeros once, and removed by a clean shutdown. Without it, or while
  * it has no room, logs wait for the rounds as if there were none.
  */
 import type { Logger } from "../base/logger.ts";
@@ -89,6 +89,7 @@ export class Journal {
 
   /** A batch was appended to a log. False: it is not in the journal, and only a round makes it durable. The bytes stay the caller's. */
   take(source: JournalSource, segmentBaseOffset: number, position: number, bytes: Uint8Array): boolean {
+    if (!this.rounds.isLarge) return false; // few files are synced as fast, and written once
     if (!this.isReady) {
       if (this.state === "none") this.makeAfter(bytes.length);
       return false;

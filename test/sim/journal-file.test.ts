@@ -5,8 +5,9 @@ import { DATA_PATH, endOf, LogWorld, type ModelLog } from "./log-world.ts";
 const PATH = `${DATA_PATH}/quarkmq-journal`;
 const BLOCK_BYTES = 4096;
 
-async function begun(journalBytes: number): Promise<{ world: LogWorld; model: ModelLog }> {
-  const config = { journalBytes, recoveryPointIntervalMs: 1000 };
+/** Rounds count as large unless it is said when. */
+async function begun(journalBytes: number, syncFileSystemAbove = 0): Promise<{ world: LogWorld; model: ModelLog }> {
+  const config = { journalBytes, recoveryPointIntervalMs: 1000, syncFileSystemAbove };
   const world = new LogWorld({ seed: 1, config, logConfig: { segmentBytes: 1_000_000 } });
   await world.start();
   return { world, model: await world.create("a") };
@@ -47,6 +48,13 @@ test("0, and what has no room for two blocks, is none", async () => {
     expect(world.disk.exists(PATH)).toBeFalse();
     expect(model.durableEnd).toBe(endOf(model));
   }
+});
+
+test("few files are synced by themselves: there is none", async () => {
+  const { world, model } = await begun(9 * BLOCK_BYTES, 8);
+  await append(world, model, 50);
+  expect(world.disk.exists(PATH)).toBeFalse();
+  expect(model.durableEnd).toBe(endOf(model));
 });
 
 test("records are durable by it before their own file is synced", async () => {
