@@ -204,11 +204,13 @@ export class LogWorld {
   }
 
   async open(model: ModelLog): Promise<Log> {
-    const log = await this.clock.run(this.openLogIn(this.directory!, model));
+    const { directory } = this;
+    const log = await this.clock.run(this.openLogIn(directory!, model));
     model.log = log;
     model.durableEnd = Math.max(model.durableEnd, log.durableEndOffset);
     log.onStartMoved = () => this.seeStart(model);
     log.onDurable = () => {
+      if (this.directory !== directory) return; // what a dead one still says means nothing
       model.durableEnd = Math.max(model.durableEnd, log.durableEndOffset);
     };
     return log;
