@@ -7,10 +7,15 @@ const FIRST_SEED = Number(process.env.SIM_FIRST_SEED ?? 1);
 const BLOCK_BYTES = 4096;
 
 async function startAgain(world: LogWorld): Promise<void> {
-  world.crash("power");
-  while (world.random.chance(0.2)) await world.startInVain(world.random.fraction() * 12, world.random.pick(["kill", "power"]));
+  const { random } = world;
+  let how: "kill" | "power" = random.chance(0.4) ? "kill" : "power";
+  world.crash(how);
+  while (random.chance(0.4)) {
+    if (random.chance(0.5)) how = "power";
+    await world.startInVain(random.fraction() * 20, how);
+  }
   await world.start();
-  for (const model of world.logs) world.adopt(model, "power");
+  for (const model of world.logs) world.adopt(model, how);
   await world.checkAll();
 }
 
