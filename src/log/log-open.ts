@@ -52,11 +52,12 @@ export async function openLog(context: OpenContext, o: OpenLogOptions): Promise<
   const epochs = new LeaderEpochs();
   const producers = new ProducerState(o.config);
   try {
-    const isClaimedAnew = context.claim();
+    // After a crash it may be there and not on the disk, if no round of this log has ever ended.
+    const isUnsynced = context.claim() || (recoveryPoint === null && !context.wasCleanShutdown);
     const names = fileNames(shared.disk, directory);
     if (names === null) return emptyLog(context, o, recoveryPoint, epochs, producers);
     const log = await recoverLog(context, o, recoveryPoint, epochs, producers, names);
-    if (isClaimedAnew)
+    if (isUnsynced)
       log.sync.include(shared.files.holdOnce([`${directory}/${PARTITION_METADATA_FILE}`]), [directory, shared.dataPath]);
     return log;
   } catch (error) {
