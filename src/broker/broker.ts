@@ -143,7 +143,6 @@ export class Broker {
     const directoryConfig = {
       ...config,
       syncFileSystemAbove: config.syncFsThreshold,
-      journalBytes: config.journalBytes,
       recoveriesMax: RECOVERIES_AT_A_TIME,
       retentionCheckIntervalMs: config.logRetentionCheckIntervalMs,
     };

@@ -115,8 +115,8 @@ class Replay {
   private readonly context: ReplayContext;
   private readonly reader: JournalReader;
   private readonly targets = new Map<string, Target>();
-  /** How many entries of a log are void. */
-  private readonly forgotten = new Map<string, number>();
+  /** A log's entries are void up to the one of this number. */
+  private readonly forgottenUpTo = new Map<string, number>();
   /** Segments that entries went to, or are there already: perhaps not on the disk. */
   private readonly paths = new Set<string>();
   private batches = 0;
@@ -127,29 +127,16 @@ class Replay {
   }
 
   async run(): Promise<void> {
-    this.findForgotten();
-    const seen = new Map<string, number>();
-    for (const frame of this.reader.frames) {
-      for (const entry of this.reader.entries(frame)) {
-        const key = keyOf(entry);
-        const count = (seen.get(key) ?? 0) + 1;
-        seen.set(key, count);
-        if (entry.kind === "records" && count > (this.forgotten.get(key) ?? 0)) this.putBack(entry);
-      }
-    }
+    for (const [number, entry] of this.entries()) if (entry.kind === "forget") this.forgottenUpTo.set(keyOf(entry), number);
+    for (const [number, entry] of this.entries())
+      if (entry.kind === "records" && number > (this.forgottenUpTo.get(keyOf(entry)) ?? 0)) this.putBack(entry);
     await this.sync();
   }
 
-  private findForgotten(): void {
-    const seen = new Map<string, number>();
-    for (const frame of this.reader.frames) {
-      for (const entry of this.reader.entries(frame)) {
-        const key = keyOf(entry);
-        const count = (seen.get(key) ?? 0) + 1;
-        seen.set(key, count);
-        if (entry.kind === "forget") this.forgotten.set(key, count);
-      }
-    }
+  /** All of them in the order in which they came, numbered from 1. */
+  private *entries(): Generator<[number, JournalEntry]> {
+    let number = 0;
+    for (const frame of this.reader.frames) for (const entry of this.reader.entries(frame)) yield [++number, entry];
   }
 
   private putBack(entry: JournalEntry): void {
