@@ -9,6 +9,7 @@ import {
   EPOCHS_FILE,
   INDEX_SUFFIX,
   LOG_SUFFIX,
+  lastNameOf,
   offsetOfFileName,
   PARTITION_METADATA_FILE,
   SNAPSHOT_SUFFIX,
@@ -193,7 +194,7 @@ class PartitionCheck {
 
   /** Reads a segment whole. Returns the offset behind it, null after a fault. */
   private async scan(segment: SourceSegment, nextOffset: number, isLast: boolean): Promise<number | null> {
-    const name = nameOf(segment.path);
+    const name = lastNameOf(segment.path);
     const file = this.disk.open(segment.path, "read");
     let fault: string | null = null;
     try {
@@ -268,8 +269,6 @@ class PartitionCheck {
 
 /** Kafka's Uuid.ZERO_UUID and its id of the metadata topic: no topic has them. */
 const RESERVED_IDS: ReadonlySet<string> = new Set([ZERO_UUID, "AAAAAAAAAAAAAAAAAAAAAQ"]);
-
-const nameOf = (path: string): string => path.slice(path.lastIndexOf("/") + 1);
 
 const NAMES: ReadonlySet<string> = new Set([PARTITION_METADATA_FILE, EPOCHS_FILE]);
 const SUFFIXES: readonly string[] = [INDEX_SUFFIX, TIME_INDEX_SUFFIX, TRANSACTION_INDEX_SUFFIX, SNAPSHOT_SUFFIX];

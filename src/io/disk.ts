@@ -122,3 +122,9 @@ export async function replaceFile(disk: Disk, path: string, bytes: Uint8Array): 
   disk.rename(beside, path);
   await disk.syncDirectory(path.slice(0, path.lastIndexOf("/")));
 }
+
+/** Syncs a file that is not open. Rejects with DiskError. */
+export async function syncFile(disk: Disk, path: string): Promise<void> {
+  const file = disk.open(path, "read");
+  await file.sync().finally(() => file.close());
+}

@@ -74,7 +74,7 @@ function renamedDirectory(name: string, unique: string, suffix: string): string 
 export const isDeletedDirectory = (name: string): boolean => /\.[0-9a-f]{32}-delete$/.test(name);
 
 /** The last name of a path. */
-export const directoryNameOf = (path: string): string => path.slice(path.lastIndexOf("/") + 1);
+export const lastNameOf = (path: string): string => path.slice(path.lastIndexOf("/") + 1);
 
 /** The directory that `path` lies in. */
 export const directoryOf = (path: string): string => path.slice(0, path.lastIndexOf("/"));

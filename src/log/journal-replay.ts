@@ -4,7 +4,7 @@
  * below a log's recovery point is on the disk. What follows is validated when the log is opened, as if it had been there all the time.
  */
 import type { Logger } from "../base/logger.ts";
-import { type Disk, type DiskFile, fileNames, readWholeFile } from "../io/disk.ts";
+import { type Disk, type DiskFile, fileNames, readWholeFile, syncFile } from "../io/disk.ts";
 import { readCompactionMark } from "./compaction-mark.ts";
 import { removeJournal } from "./directory-files.ts";
 import {
@@ -187,10 +187,7 @@ class Replay {
     if (paths.size === 0) return;
     if (batches > 0) logger.info("records were put back that a crash had taken from their files", { batches });
     if (disk.syncFileSystem !== null) return disk.syncFileSystem(dataPath);
-    for (const path of paths) {
-      const file = disk.open(path, "read");
-      await file.sync().finally(() => file.close());
-    }
+    for (const path of paths) await syncFile(disk, path);
   }
 }
 

@@ -6,7 +6,7 @@
  * not durable (of a directory, of a segment), nor above something that is not in the journal. A round that begins then ends that.
  */
 import { DiskError, type DiskFile } from "../io/disk.ts";
-import { directoryNameOf, EPOCHS_FILE } from "./file-names.ts";
+import { EPOCHS_FILE, lastNameOf } from "./file-names.ts";
 import type { JournalSource } from "./journal.ts";
 import { journalKey } from "./journal-format.ts";
 import type { LeaderEpochs } from "./leader-epochs.ts";
@@ -95,7 +95,7 @@ export class LogSync implements SyncTarget, RecoveryPointSource, JournalSource {
     this.recoveryPoint = recoveryPoint;
     this.epochsWritten = epochsWritten;
     this.syncsEverything = log.durability === "sync";
-    this.journalKey = journalKey(log.topicId, directoryNameOf(log.directory));
+    this.journalKey = journalKey(log.topicId, lastNameOf(log.directory));
     this.epochsFile = new OpenFile(`${log.directory}/${EPOCHS_FILE}.tmp`);
   }
 

@@ -5,7 +5,7 @@
  * final: nothing is retried, nobody is released, and `onFatal` ends the process.
  */
 import type { Clock, Scheduled } from "../io/clock.ts";
-import type { Disk, DiskFile } from "../io/disk.ts";
+import { type Disk, type DiskFile, syncFile } from "../io/disk.ts";
 
 /** What of one target a round syncs. The arrays are the target's and stay as they are until `endRound`. */
 export interface RoundPart {
@@ -193,11 +193,7 @@ export class SyncRounds {
 
   /** One after the other: it is for want of descriptors that they are not open. */
   private async syncPaths(paths: readonly string[]): Promise<void> {
-    for (const path of paths) {
-      if (!this.disk.exists(path)) continue;
-      const file = this.disk.open(path, "read");
-      await file.sync().finally(() => file.close());
-    }
+    for (const path of paths) if (this.disk.exists(path)) await syncFile(this.disk, path);
   }
 
   private end(): void {
