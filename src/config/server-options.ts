@@ -65,8 +65,8 @@ export const serverOptions = {
   journalBytes: option(
     "broker.journal_bytes",
     bytes(0),
-    0,
-    "Size of the journal: one file through which records reach the disk in one sync, whatever number of partitions they go to. It is made when there is something to write. 0, the default, for none; 268435456 is a good size.",
+    256 * MIB,
+    "Size of the journal: one file through which records reach the disk in one write, whatever number of partitions they go to. It is made when many have been written to, and gone after a clean stop. 0 for none.",
   ),
   recoveryPointIntervalMs: option(
     "broker.recovery_point_interval_ms",

@@ -47,6 +47,20 @@ export interface DiskFile {
   close(): void;
 }
 
+/** The unit in which a DurableFile is written. */
+export const BLOCK_BYTES = 4096;
+
+/** An open file that is written in whole blocks, and never read. */
+export interface DurableFile {
+  readonly path: string;
+  /**
+   * Writes all of `bytes`, a `blockBuffer` or the beginning of one (block-buffer.ts), at a multiple of BLOCK_BYTES: when it resolves they are
+   * on the disk, as after `sync`. They must not change until it settles. Rejects with DiskError: any part of them may be there or come later.
+   */
+  write(bytes: Uint8Array, at: number): Promise<void>;
+  close(): void;
+}
+
 export interface DirectoryEntry {
   readonly name: string;
   readonly isDirectory: boolean;
@@ -66,6 +80,8 @@ export interface DiskSpace {
 export interface Disk {
   /** "read": must exist. "write": read and write, must exist. "create": read and write, made empty when missing. Throws DiskError. */
   open(path: string, mode: "read" | "write" | "create"): DiskFile;
+  /** Opens a file, made empty when missing, for writes that go past the page cache where that can be done. Throws DiskError. */
+  openDurable(path: string): DurableFile;
   exists(path: string): boolean;
   /** The entries of a directory in name order, or null when there is no such directory. */
   list(directory: string): DirectoryEntry[] | null;

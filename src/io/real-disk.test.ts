@@ -2,7 +2,8 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { DiskError, readWholeFile, replaceFile } from "./disk.ts";
+import { blockBuffer } from "./block-buffer.ts";
+import { BLOCK_BYTES, DiskError, readWholeFile, replaceFile } from "./disk.ts";
 import { kernelReportsSyncfsErrors } from "./libc.ts";
 import { realDisk as disk } from "./real-disk.ts";
 
@@ -43,6 +44,26 @@ describe("a file", () => {
     file.close();
   });
 
+  test("written durably holds what was written, past the page cache or not", async () => {
+    const file = disk.openDurable(path("durable"));
+    await file.write(blockBuffer(2 * BLOCK_BYTES).fill(1), 0);
+    await file.write(
+      blockBuffer(3 * BLOCK_BYTES)
+        .fill(2)
+        .subarray(0, BLOCK_BYTES),
+      BLOCK_BYTES,
+    );
+    await file.write(Buffer.alloc(BLOCK_BYTES + 1, 3).subarray(1), 2 * BLOCK_BYTES); // a direct write would refuse it
+    await file.write(blockBuffer(BLOCK_BYTES).fill(4), 3 * BLOCK_BYTES);
+    file.close();
+    const bytes = readFileSync(path("durable"));
+    expect(bytes.length).toBe(4 * BLOCK_BYTES);
+    for (let i = 0; i < 4; i++) expect(bytes.indexOf(i + 1)).toBe(i * BLOCK_BYTES);
+    disk.openDurable(path("durable")).close();
+    expect(statSync(path("durable")).size).toBe(4 * BLOCK_BYTES);
+    expect(() => disk.openDurable(path("none/d"))).toThrow(`open ${path("none/d")}: ENOENT`);
+  });
+
   test("opened for reading cannot be written, and must exist", () => {
     writeFileSync(path("r"), "x");
     const file = disk.open(path("r"), "read");
@@ -77,8 +98,8 @@ describe("directories", () => {
     await disk.syncDirectory(path("d"));
     expect(disk.syncDirectory(path("nothing"))).rejects.toThrow("fsync");
     disk.removeTree(path("d"));
-    disk.removeTree(path("d"));
-    expect(disk.exists(path("d"))).toBeFalse();
+    disk.removeTree(path("durable"));
+    expect(disk.exists(path("durable"))).toBeFalse();
   });
 
   test("files are renamed over others, and removed once or twice", async () => {

@@ -1,6 +1,6 @@
 /** The Disk of a running broker: node:fs, and a little of the C library (libc.ts) for locks, reads that never block, and syncfs. */
 import * as fs from "node:fs";
-import { type DirectoryEntry, type Disk, DiskError, type DiskFile, type DiskLock } from "./disk.ts";
+import { type DirectoryEntry, type Disk, DiskError, type DiskFile, type DiskLock, type DurableFile } from "./disk.ts";
 import { isCached, readCached, sendFile, syncfsWorks, tryFlock } from "./libc.ts";
 import { syncFileSystemInThread } from "./real-disk-sync.ts";
 
@@ -116,8 +116,58 @@ class RealFile implements DiskFile {
 }
 
 const { O_RDONLY, O_RDWR, O_CREAT } = fs.constants;
+/** Not every system has them: a write is then followed by a sync, and goes through the page cache. */
+const { O_DSYNC = 0, O_DIRECT = 0 }: { O_DSYNC?: number; O_DIRECT?: number } = fs.constants;
 const OPEN_FLAGS = { read: O_RDONLY, write: O_RDWR, create: O_RDWR | O_CREAT } as const;
 const FILE_MODE = 0o644;
+
+const openFile = (path: string, flags: number): RealFile =>
+  attempt("open", path, () => new RealFile(path, fs.openSync(path, flags, FILE_MODE)));
+
+/** A write is on the disk when the system says that it is done. File systems that cannot pass the page cache say so when they are opened or written to. */
+class RealDurableFile implements DurableFile {
+  readonly path: string;
+  private isDirect = O_DIRECT !== 0;
+  private file: RealFile;
+
+  constructor(path: string) {
+    this.path = path;
+    this.file = this.open();
+  }
+
+  async write(bytes: Uint8Array, at: number): Promise<void> {
+    try {
+      await this.file.writeInPool(bytes, at);
+    } catch (error) {
+      if (!this.isRefused(error)) throw error;
+      this.file.close();
+      this.file = this.open();
+      await this.file.writeInPool(bytes, at);
+    }
+    if (O_DSYNC === 0) await this.file.sync();
+  }
+
+  close(): void {
+    this.file.close();
+  }
+
+  private open(): RealFile {
+    const flags = OPEN_FLAGS.create | O_DSYNC;
+    try {
+      return openFile(this.path, this.isDirect ? flags | O_DIRECT : flags);
+    } catch (error) {
+      if (!this.isRefused(error)) throw error;
+      return openFile(this.path, flags);
+    }
+  }
+
+  /** Whether it failed for want of direct writes: from then on there are none. */
+  private isRefused(error: unknown): boolean {
+    if (!this.isDirect || !(error instanceof DiskError) || error.code !== "EINVAL") return false;
+    this.isDirect = false;
+    return true;
+  }
+}
 
 function list(directory: string): DirectoryEntry[] | null {
   try {
@@ -184,7 +234,8 @@ function lock(path: string): DiskLock | null {
 
 /** The file system of this machine. Stateless but for the thread that syncs whole file systems. */
 export const realDisk: Disk = {
-  open: (path, mode) => attempt("open", path, () => new RealFile(path, fs.openSync(path, OPEN_FLAGS[mode], FILE_MODE))),
+  open: (path, mode) => openFile(path, OPEN_FLAGS[mode]),
+  openDurable: (path) => new RealDurableFile(path),
   exists: (path) => fs.existsSync(path),
   list,
   makeDirectory: (path) => attempt("mkdir", path, () => void fs.mkdirSync(path, { recursive: true, mode: 0o755 })),

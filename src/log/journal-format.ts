@@ -10,12 +10,13 @@
  * before does not go on where the new frames end.
  */
 import { crc32c } from "../bytes/crc32c.ts";
+import { blockBuffer } from "../io/block-buffer.ts";
+import { BLOCK_BYTES } from "../io/disk.ts";
 
 const HEADER_MAGIC = "qjnl";
 const FRAME_MAGIC = "qjfr";
 /** The newest version that this program knows. */
 export const JOURNAL_VERSION = 1;
-export const BLOCK_BYTES = 4096;
 export const FRAME_HEADER_BYTES = 20;
 const CRC_FROM = 8;
 const ENTRY_HEADER_BYTES = 19;
@@ -50,7 +51,7 @@ export function journalKey(topicId: string, directoryName: string): Buffer {
 }
 
 export function journalHeader(): Buffer {
-  const header = Buffer.alloc(BLOCK_BYTES);
+  const header = blockBuffer(BLOCK_BYTES).fill(0);
   header.write(HEADER_MAGIC, 0, "latin1");
   header.writeInt16BE(JOURNAL_VERSION, 4);
   return header;

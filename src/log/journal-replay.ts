@@ -4,7 +4,7 @@
  * below a log's recovery point is on the disk. What follows is validated when the log is opened, as if it had been there all the time.
  */
 import type { Logger } from "../base/logger.ts";
-import { type Disk, type DiskFile, fileNames, readWholeFile, syncFile } from "../io/disk.ts";
+import { BLOCK_BYTES, type Disk, type DiskFile, fileNames, readWholeFile, syncFile } from "../io/disk.ts";
 import { readCompactionMark } from "./compaction-mark.ts";
 import { removeJournal } from "./directory-files.ts";
 import {
@@ -16,7 +16,6 @@ import {
   parsePartitionDirectory,
 } from "./file-names.ts";
 import {
-  BLOCK_BYTES,
   FRAME_HEADER_BYTES,
   type FrameHeader,
   frameIsWhole,

@@ -1,32 +1,25 @@
 /**
- * A second, faster way to durability: what is appended to logs is also put, in the order in which it came, into one file that has its room on the disk
- * already. One write and one sync there stand for the syncs of all the files that the records went to, which follow at leisure (sync-rounds.ts)
- * and then let a half of the journal be used again. After a crash journal-replay.ts puts back into the files what they had lost.
+ * A second, faster way to durability: what is appended to logs is also put, in the order in which it came, into one file that has its room
+ * on the disk already. One write there, past the page cache (DurableFile), stands for the syncs of all the files that the records went to.
+ * Those follow at leisure (sync-rounds.ts), and then let a half of the journal be used again. After a crash journal-replay.ts puts back
+ * into the files what they had lost.
  *
- * It costs a second write of everything, so it serves only while rounds are large. The file is made when that has come to a good deal, filled with zeros once, and removed by a clean shutdown. Without it, or while
- * it has no room, logs wait for the rounds as if there were none.
+ * It costs a second write of everything, so it serves only while rounds are large. The file is made when that has come to a good deal,
+ * filled with zeros once, and removed by a clean shutdown. Without it, or while it has no room, logs wait for the rounds as if there were
+ * none; so they do from then on if it cannot be written.
  */
 import type { Logger } from "../base/logger.ts";
-import type { Disk, DiskFile } from "../io/disk.ts";
+import { blockBuffer } from "../io/block-buffer.ts";
+import { BLOCK_BYTES, type Disk, type DurableFile } from "../io/disk.ts";
 import { removeJournal } from "./directory-files.ts";
 import { JOURNAL_FILE } from "./file-names.ts";
-import {
-  BLOCK_BYTES,
-  entryBytes,
-  FRAME_HEADER_BYTES,
-  finishFrame,
-  journalHeader,
-  wholeBlocks,
-  writeEntry,
-} from "./journal-format.ts";
+import { entryBytes, FRAME_HEADER_BYTES, finishFrame, journalHeader, wholeBlocks, writeEntry } from "./journal-format.ts";
 import { isFailedSync } from "./recovery-points.ts";
 import type { SyncRounds } from "./sync-rounds.ts";
 
 /** The most of one frame: what is appended while one is written. */
 const FRAME_MOST_BYTES = 4 * 1024 * 1024;
-/** A frame up to this size is written at once: the pool costs more. */
-const WRITE_AT_ONCE_BYTES = 64 * 1024;
-const FILL_BYTES = 1024 * 1024;
+const FILL_BYTES = 4 * 1024 * 1024;
 /** The file is made when this part of its size was appended. */
 const MADE_AFTER_PART = 16;
 
@@ -55,7 +48,7 @@ export class Journal {
   private readonly halfBytes: number;
   private readonly frameMostBytes: number;
   private state: State = "none";
-  private file: DiskFile | null = null;
+  private file: DurableFile | null = null;
   private making: Promise<void> | null = null;
   /** Its file goes: it could not be written any more. */
   private retiring: Promise<void> | null = null;
@@ -149,12 +142,12 @@ export class Journal {
   }
 
   private grow(bytes: number): void {
-    const larger = Buffer.allocUnsafeSlow(Math.min(this.frameMostBytes, Math.max(wholeBlocks(bytes), 2 * this.frame.length)));
+    const larger = blockBuffer(Math.min(this.frameMostBytes, Math.max(wholeBlocks(bytes), 2 * this.frame.length)));
     larger.set(this.frame.subarray(0, this.end));
     this.frame = larger;
   }
 
-  /** Writes what was put together, and syncs it. */
+  /** Writes what was put together. */
   private write(): void {
     this.isScheduled = false;
     if (this.rounds.failed || this.file === null) return;
@@ -168,9 +161,9 @@ export class Journal {
     const size = finishFrame(this.writtenFrame, this.end, ++this.sequence);
     this.end = FRAME_HEADER_BYTES;
     const at = this.place(size);
-    this.writeFrame(this.file, this.writtenFrame.subarray(0, size), at).then(
+    this.file.write(this.writtenFrame.subarray(0, size), at).then(
       () => this.written(),
-      (error) => (isFailedSync(error) ? this.rounds.fail(error) : this.retire(error)),
+      (error) => this.retire(error),
     );
   }
 
@@ -191,16 +184,6 @@ export class Journal {
     });
     this.retiring.catch((failed) => this.rounds.fail(failed)); // a start would take what it holds for true
     for (const resolve of this.waiters.splice(0)) resolve();
-  }
-
-  private writeFrame(file: DiskFile, frame: Buffer, at: number): Promise<void> {
-    if (frame.length > WRITE_AT_ONCE_BYTES) return file.writeInPool(frame, at).then(() => file.sync());
-    try {
-      file.write(frame, at);
-    } catch (error) {
-      return Promise.reject(error);
-    }
-    return file.sync();
   }
 
   private written(): void {
@@ -244,13 +227,12 @@ export class Journal {
     const { disk, dataPath } = this;
     const path = `${dataPath}/${JOURNAL_FILE}`;
     disk.remove(path);
-    const file = disk.open(path, "create");
+    const file = disk.openDurable(path);
     try {
-      await file.writeInPool(journalHeader(), 0);
-      const zeros = Buffer.alloc(Math.min(FILL_BYTES, this.halfBytes));
+      await file.write(journalHeader(), 0);
+      const zeros = blockBuffer(Math.min(FILL_BYTES, this.halfBytes)).fill(0);
       for (let at = BLOCK_BYTES; at < this.bytes; at += zeros.length)
-        await file.writeInPool(zeros.subarray(0, Math.min(zeros.length, this.bytes - at)), at);
-      await file.sync();
+        await file.write(zeros.subarray(0, Math.min(zeros.length, this.bytes - at)), at);
       await disk.syncDirectory(dataPath);
     } catch (error) {
       file.close();

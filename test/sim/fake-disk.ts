@@ -2,8 +2,18 @@
  * A disk in memory that keeps exactly the promises of a real one, and no more. Until it is synced, a write may be lost, torn at a sector,
  * or kept although an earlier one is lost; a new, renamed or removed name may be forgotten. Any call can be made to fail. All from a seed.
  */
+import { ptr } from "bun:ffi";
 import type { Clock } from "../../src/io/clock.ts";
-import { type DirectoryEntry, type Disk, DiskError, type DiskFile, type DiskLock, type DiskSpace } from "../../src/io/disk.ts";
+import {
+  BLOCK_BYTES,
+  type DirectoryEntry,
+  type Disk,
+  DiskError,
+  type DiskFile,
+  type DiskLock,
+  type DiskSpace,
+  type DurableFile,
+} from "../../src/io/disk.ts";
 import { FakeInode } from "./fake-inode.ts";
 import type { SeededRandom } from "./seeded-random.ts";
 
@@ -131,6 +141,11 @@ class FakeFile implements DiskFile {
 
   async sync(): Promise<void> {
     this.check("fdatasync");
+    await this.settle();
+  }
+
+  /** What was written so far comes to the disk, in a while. */
+  async settle(): Promise<void> {
     const mark = this.node.mark();
     await this.disk.pause(2);
     this.node.settle(mark);
@@ -151,6 +166,28 @@ class FakeFile implements DiskFile {
     if (this.boot !== this.disk.boot) throw new DiskError(operation, this.path, "EBADF", "opened before the crash");
     if (this.closed) throw new Error(`${operation} of ${this.path}, which is closed`);
     return this.disk.strike(operation, this.path, bytes);
+  }
+}
+
+/** Written, and on the disk a little later. It takes what a file that passes the page cache takes: whole blocks. */
+class FakeDurableFile implements DurableFile {
+  readonly path: string;
+  private readonly file: FakeFile;
+
+  constructor(file: FakeFile) {
+    this.path = file.path;
+    this.file = file;
+  }
+
+  async write(bytes: Uint8Array, at: number): Promise<void> {
+    if ([bytes.length, at, Number(ptr(bytes))].some((n) => n % BLOCK_BYTES !== 0))
+      throw new DiskError("write", this.path, "EINVAL");
+    await this.file.writeInPool(bytes, at);
+    await this.file.settle();
+  }
+
+  close(): void {
+    this.file.close();
   }
 }
 
@@ -198,6 +235,10 @@ export class FakeDisk implements Disk {
   }
 
   open(path: string, mode: "read" | "write" | "create"): DiskFile {
+    return this.file(path, mode);
+  }
+
+  private file(path: string, mode: "read" | "write" | "create"): FakeFile {
     this.strike("open", path);
     const [directory, name] = this.parent("open", path);
     let node = directory.current.get(name);
@@ -209,6 +250,10 @@ export class FakeDisk implements Disk {
     if (node instanceof FakeDirectory) throw new DiskError("open", path, "EISDIR");
     this.openFiles++;
     return new FakeFile(this, path, node);
+  }
+
+  openDurable(path: string): DurableFile {
+    return new FakeDurableFile(this.file(path, "create"));
   }
 
   exists(path: string): boolean {

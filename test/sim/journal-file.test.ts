@@ -64,7 +64,7 @@ test("records are durable by it before their own file is synced", async () => {
   const calls = countCalls(world);
   await append(world, model, 5);
   expect(model.durableEnd).toBe(endOf(model));
-  expect(calls.get(`fdatasync ${PATH}`)).toBe(5);
+  expect(calls.get(`write ${PATH}`)).toBe(5);
   expect(calls.get(`fdatasync ${model.log!.active!.path}`)).toBeUndefined();
   world.crash("power");
   await world.start();
