@@ -22,6 +22,8 @@ const FRAME_MOST_BYTES = 4 * 1024 * 1024;
 const FILL_BYTES = 4 * 1024 * 1024;
 /** The file is made when this part of its size was appended. */
 const MADE_AFTER_PART = 16;
+/** And if so many times its size is free. */
+const FREE_TIMES = 4;
 
 /** A log, as far as the journal goes. */
 export interface JournalSource {
@@ -215,6 +217,7 @@ export class Journal {
   private makeAfter(bytes: number): void {
     this.appendedBytes += bytes;
     if (this.appendedBytes * MADE_AFTER_PART < this.bytes) return;
+    this.appendedBytes = 0;
     this.state = "making";
     this.making = this.make().catch((error) => {
       if (isFailedSync(error)) return this.rounds.fail(error);
@@ -227,6 +230,10 @@ export class Journal {
     const { disk, dataPath } = this;
     const path = `${dataPath}/${JOURNAL_FILE}`;
     disk.remove(path);
+    if (disk.space(dataPath).usableBytes < FREE_TIMES * this.bytes) {
+      this.state = "none"; // until as much was appended again
+      return;
+    }
     const file = disk.openDurable(path);
     try {
       await file.write(journalHeader(), 0);

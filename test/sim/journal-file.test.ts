@@ -84,6 +84,17 @@ test("a batch that it has no room for waits for a round", async () => {
   await world.checkAll();
 });
 
+test("a disk with little room is left to the logs", async () => {
+  const { world, model } = await begun(33 * BLOCK_BYTES);
+  world.disk.capacityBytes = 4 * 33 * BLOCK_BYTES; // something is there already
+  await append(world, model, 40);
+  expect(world.disk.exists(PATH)).toBeFalse();
+  expect(model.durableEnd).toBe(endOf(model));
+  world.disk.capacityBytes = 5 * 33 * BLOCK_BYTES;
+  await append(world, model, 40);
+  expect(world.disk.exists(PATH)).toBeTrue();
+});
+
 test.each(["while it is made", "later"])("a full disk %s: it goes, and rounds do without", async (when) => {
   const { world, model } = await begun(33 * BLOCK_BYTES);
   if (when === "later") await append(world, model, 40);
