@@ -143,6 +143,7 @@ export class Broker {
     const directoryConfig = {
       ...config,
       syncFileSystemAbove: config.syncFsThreshold,
+      journalAbove: config.journalThreshold,
       recoveriesMax: RECOVERIES_AT_A_TIME,
       retentionCheckIntervalMs: config.logRetentionCheckIntervalMs,
     };

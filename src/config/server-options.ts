@@ -68,6 +68,12 @@ export const serverOptions = {
     256 * MIB,
     "Size of the journal: one file through which records reach the disk in one write, whatever number of partitions they go to. It is made when many have been written to, and gone after a clean stop. 0 for none.",
   ),
+  journalThreshold: option(
+    "broker.journal_threshold",
+    integer(0, INT_MAX),
+    2,
+    "While more files than this are changed at a time, the journal serves; it writes everything twice.",
+  ),
   recoveryPointIntervalMs: option(
     "broker.recovery_point_interval_ms",
     milliseconds(0, HOUR_MS),

@@ -4,7 +4,7 @@
  * Those follow at leisure (sync-rounds.ts), and then let a half of the journal be used again. After a crash journal-replay.ts puts back
  * into the files what they had lost.
  *
- * It costs a second write of everything, so it serves only while rounds are large. The file is made when that has come to a good deal,
+ * It costs a second write of everything, so it serves only while rounds sync more than a few files. The file is made when that has come to a good deal,
  * filled with zeros once, and removed by a clean shutdown. Without it, or while it has no room, logs wait for the rounds as if there were
  * none; so they do from then on if it cannot be written.
  */
@@ -41,12 +41,24 @@ export interface JournalSource {
 
 type State = "none" | "making" | "ready" | "off";
 
+export interface JournalOptions {
+  readonly disk: Disk;
+  readonly logger: Logger;
+  readonly rounds: SyncRounds;
+  readonly dataPath: string;
+  /** The most that its file may take. */
+  readonly bytes: number;
+  /** It serves while rounds sync more files than this. */
+  readonly above: number;
+}
+
 export class Journal {
   private readonly disk: Disk;
   private readonly logger: Logger;
   private readonly rounds: SyncRounds;
   private readonly dataPath: string;
   private readonly bytes: number;
+  private readonly above: number;
   private readonly halfBytes: number;
   private readonly frameMostBytes: number;
   private state: State = "none";
@@ -71,11 +83,12 @@ export class Journal {
   private isWriting = false;
   private waiters: (() => void)[] = [];
 
-  constructor(o: { disk: Disk; logger: Logger; rounds: SyncRounds; dataPath: string; bytes: number }) {
+  constructor(o: JournalOptions) {
     this.disk = o.disk;
     this.logger = o.logger;
     this.rounds = o.rounds;
     this.dataPath = o.dataPath;
+    this.above = o.above;
     this.halfBytes = Math.floor((o.bytes - BLOCK_BYTES) / 2 / BLOCK_BYTES) * BLOCK_BYTES;
     this.bytes = BLOCK_BYTES + 2 * this.halfBytes;
     this.frameMostBytes = Math.min(FRAME_MOST_BYTES, this.halfBytes);
@@ -84,7 +97,7 @@ export class Journal {
 
   /** A batch was appended to a log. False: it is not in the journal, and only a round makes it durable. The bytes stay the caller's. */
   take(source: JournalSource, segmentBaseOffset: number, position: number, bytes: Uint8Array): boolean {
-    if (!this.rounds.isLarge) return false; // few files are synced as fast, and written once
+    if (this.rounds.size <= this.above) return false; // few files are synced as fast, and written once
     if (!this.isReady) {
       if (this.state === "none") this.makeAfter(bytes.length);
       return false;

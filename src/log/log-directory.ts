@@ -52,6 +52,8 @@ export interface LogDirectoryConfig {
   readonly syncFileSystemAbove: number;
   /** Size of the journal's file (journal.ts); 0 for none. */
   readonly journalBytes: number;
+  /** The journal serves while rounds sync more files than this. */
+  readonly journalAbove: number;
   /** Recovery points are written at most this often. */
   readonly recoveryPointIntervalMs: number;
   /** Bound on open files that nobody uses right now or that wait to be synced; and on those that answers on their way hold. */
@@ -66,6 +68,7 @@ export const DEFAULT_LOG_DIRECTORY_CONFIG: LogDirectoryConfig = {
   durability: "sync",
   syncFileSystemAbove: 8,
   journalBytes: 0,
+  journalAbove: 2,
   recoveryPointIntervalMs: 1000,
   openFilesMax: 512,
   recoveriesMax: 8,
@@ -328,7 +331,7 @@ async function share(o: LogDirectoryOptions, wasCleanShutdown: boolean): Promise
     dataPath: path,
     files,
     rounds,
-    journal: new Journal({ disk, logger, rounds, dataPath: path, bytes: config.journalBytes }),
+    journal: new Journal({ disk, logger, rounds, dataPath: path, bytes: config.journalBytes, above: config.journalAbove }),
     recoveryPoints,
     logStarts,
     trouble: new WriteTrouble(logger, clock),

@@ -66,8 +66,8 @@ export class SyncRounds {
   private waiters: { count: number; resolve: () => void; reject: (error: unknown) => void }[] = [];
   /** Rounds that have ended. */
   count = 0;
-  /** Whether the last round that began had more files and directories than are synced one by one. */
-  isLarge = false;
+  /** Files and directories of the last round that began. */
+  size = 0;
 
   constructor(o: SyncRoundsOptions) {
     this.disk = o.disk;
@@ -179,11 +179,10 @@ export class SyncRounds {
   }
 
   private sync(): Promise<unknown> {
-    const count = this.files.length + this.paths.length + this.directories.size;
+    this.size = this.files.length + this.paths.length + this.directories.size;
     const syncFileSystem = this.disk.syncFileSystem;
-    this.isLarge = count > this.syncFileSystemAbove;
-    if (this.isLarge && syncFileSystem !== null) return syncFileSystem(this.path);
-    if (count === 1 && this.files.length === 1) return this.files[0]!.sync();
+    if (this.size > this.syncFileSystemAbove && syncFileSystem !== null) return syncFileSystem(this.path);
+    if (this.size === 1 && this.files.length === 1) return this.files[0]!.sync();
     const syncs: Promise<void>[] = [];
     for (const file of this.files) syncs.push(file.sync());
     for (const directory of this.directories) syncs.push(this.disk.syncDirectory(directory));

@@ -90,6 +90,7 @@ export class CompactionWorld {
       hasSyncFileSystem: o.hasSyncFileSystem ?? false,
       config: {
         journalBytes: [0, 20, 60][o.seed % 3]! * 1024,
+        journalAbove: o.seed % 2,
         ...(o.retentionCheckIntervalMs === undefined ? {} : { retentionCheckIntervalMs: o.retentionCheckIntervalMs }),
       },
       logConfig: { segmentBytes: 1500, compaction: { ...COMPACTION, ...o.compaction }, ...o.logConfig },

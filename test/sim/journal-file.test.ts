@@ -5,9 +5,9 @@ import { DATA_PATH, endOf, LogWorld, type ModelLog } from "./log-world.ts";
 const PATH = `${DATA_PATH}/quarkmq-journal`;
 const BLOCK_BYTES = 4096;
 
-/** Rounds count as large unless it is said when. */
-async function begun(journalBytes: number, syncFileSystemAbove = 0): Promise<{ world: LogWorld; model: ModelLog }> {
-  const config = { journalBytes, recoveryPointIntervalMs: 1000, syncFileSystemAbove };
+/** It serves whatever number of files there is, unless that is said. */
+async function begun(journalBytes: number, journalAbove = 0): Promise<{ world: LogWorld; model: ModelLog }> {
+  const config = { journalBytes, recoveryPointIntervalMs: 1000, journalAbove };
   const world = new LogWorld({ seed: 1, config, logConfig: { segmentBytes: 1_000_000 } });
   await world.start();
   return { world, model: await world.create("a") };

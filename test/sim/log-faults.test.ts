@@ -27,7 +27,7 @@ class Run {
     this.world = new LogWorld({
       seed: 7,
       hasSyncFileSystem,
-      config: { syncFileSystemAbove: 1, journalBytes: 28 * 1024, retentionCheckIntervalMs: 40 },
+      config: { syncFileSystemAbove: 1, journalAbove: 1, journalBytes: 28 * 1024, retentionCheckIntervalMs: 40 },
       logConfig: { segmentBytes: 1500, indexIntervalBytes: 200, retentionBytes: 2500, fileDeleteDelayMs: 5 },
     });
     this.inject(at, fault);

@@ -206,6 +206,7 @@ async function history(seed: number): Promise<void> {
     hotChance: [0, 0.5, 1][seed % 3]!,
     config: {
       syncFileSystemAbove: seed % 4,
+      journalAbove: seed % 3,
       journalBytes: seed % 4 === 1 ? 0 : (20 + (seed % 6) * 8) * 1024,
       recoveryPointIntervalMs: [0, 5, 1000][seed % 3]!,
       retentionCheckIntervalMs: [3, 20, 100_000][seed % 3]!,

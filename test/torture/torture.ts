@@ -60,9 +60,9 @@ export class Scene {
       "log.roll.ms": "700",
       "log.flush.offset.checkpoint.interval.ms": "100",
     };
-    // In half of the runs so many files count as many, and a journal is worth its while.
+    // In half of the runs a journal serves from the beginning.
     const journal = run.random.chance(0.5)
-      ? { "broker.syncfs_threshold": "1", "broker.journal_bytes": run.random.pick(["49152", "1048576"]) }
+      ? { "broker.journal_threshold": "0", "broker.journal_bytes": run.random.pick(["49152", "1048576"]) }
       : {};
     const target = await startTarget({
       ...(dataDir ? { dataDir } : {}),
