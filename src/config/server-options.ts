@@ -72,7 +72,7 @@ export const serverOptions = {
     "broker.journal_threshold",
     integer(0, INT_MAX),
     2,
-    "While more files than this are changed at a time, the journal serves; it writes everything twice.",
+    "While more partitions than this are written to at a time, the journal serves; it writes everything twice.",
   ),
   recoveryPointIntervalMs: option(
     "broker.recovery_point_interval_ms",

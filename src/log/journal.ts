@@ -4,7 +4,7 @@
  * Those follow at leisure (sync-rounds.ts), and then let a half of the journal be used again. After a crash journal-replay.ts puts back
  * into the files what they had lost.
  *
- * It costs a second write of everything, so it serves only while rounds sync more than a few files. The file is made when that has come to a good deal,
+ * It costs a second write of everything, so it serves only while more than a few logs are synced at a time. The file is made when that has come to a good deal,
  * filled with zeros once, and removed by a clean shutdown. Without it, or while it has no room, logs wait for the rounds as if there were
  * none; so they do from then on if it cannot be written.
  */
@@ -48,7 +48,7 @@ export interface JournalOptions {
   readonly dataPath: string;
   /** The most that its file may take. */
   readonly bytes: number;
-  /** It serves while rounds sync more files than this. */
+  /** It serves while rounds have more logs in them than this. */
   readonly above: number;
 }
 
@@ -97,7 +97,7 @@ export class Journal {
 
   /** A batch was appended to a log. False: it is not in the journal, and only a round makes it durable. The bytes stay the caller's. */
   take(source: JournalSource, segmentBaseOffset: number, position: number, bytes: Uint8Array): boolean {
-    if (this.rounds.size <= this.above) return false; // few files are synced as fast, and written once
+    if (this.rounds.width <= this.above) return false; // few logs are synced as fast, and written once
     if (!this.isReady) {
       if (this.state === "none") this.makeAfter(bytes.length);
       return false;

@@ -52,7 +52,7 @@ export interface LogDirectoryConfig {
   readonly syncFileSystemAbove: number;
   /** Size of the journal's file (journal.ts); 0 for none. */
   readonly journalBytes: number;
-  /** The journal serves while rounds sync more files than this. */
+  /** The journal serves while rounds have more logs in them than this. */
   readonly journalAbove: number;
   /** Recovery points are written at most this often. */
   readonly recoveryPointIntervalMs: number;

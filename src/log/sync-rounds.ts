@@ -66,8 +66,8 @@ export class SyncRounds {
   private waiters: { count: number; resolve: () => void; reject: (error: unknown) => void }[] = [];
   /** Rounds that have ended. */
   count = 0;
-  /** Files and directories of the last round that began. */
-  size = 0;
+  /** How many targets the last round had that began, and had any. */
+  width = 0;
 
   constructor(o: SyncRoundsOptions) {
     this.disk = o.disk;
@@ -163,6 +163,7 @@ export class SyncRounds {
     const targets = this.dirty;
     this.dirty = this.inRound;
     this.inRound = targets;
+    if (targets.length > 0) this.width = targets.length;
     this.riderWaits = false;
     this.isUrgent = false;
     this.files.length = 0;
@@ -179,10 +180,10 @@ export class SyncRounds {
   }
 
   private sync(): Promise<unknown> {
-    this.size = this.files.length + this.paths.length + this.directories.size;
+    const count = this.files.length + this.paths.length + this.directories.size;
     const syncFileSystem = this.disk.syncFileSystem;
-    if (this.size > this.syncFileSystemAbove && syncFileSystem !== null) return syncFileSystem(this.path);
-    if (this.size === 1 && this.files.length === 1) return this.files[0]!.sync();
+    if (count > this.syncFileSystemAbove && syncFileSystem !== null) return syncFileSystem(this.path);
+    if (count === 1 && this.files.length === 1) return this.files[0]!.sync();
     const syncs: Promise<void>[] = [];
     for (const file of this.files) syncs.push(file.sync());
     for (const directory of this.directories) syncs.push(this.disk.syncDirectory(directory));

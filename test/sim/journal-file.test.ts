@@ -5,7 +5,7 @@ import { DATA_PATH, endOf, LogWorld, type ModelLog } from "./log-world.ts";
 const PATH = `${DATA_PATH}/quarkmq-journal`;
 const BLOCK_BYTES = 4096;
 
-/** It serves whatever number of files there is, unless that is said. */
+/** It serves whatever number of logs is written to, unless that is said. */
 async function begun(journalBytes: number, journalAbove = 0): Promise<{ world: LogWorld; model: ModelLog }> {
   const config = { journalBytes, recoveryPointIntervalMs: 1000, journalAbove };
   const world = new LogWorld({ seed: 1, config, logConfig: { segmentBytes: 1_000_000 } });
@@ -50,7 +50,7 @@ test("0, and what has no room for two blocks, is none", async () => {
   }
 });
 
-test("few files are synced by themselves: there is none", async () => {
+test("few logs are synced by themselves: there is none", async () => {
   const { world, model } = await begun(9 * BLOCK_BYTES, 8);
   await append(world, model, 50);
   expect(world.disk.exists(PATH)).toBeFalse();
