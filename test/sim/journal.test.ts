@@ -45,7 +45,7 @@ async function history(seed: number): Promise<void> {
     seed,
     hasSyncFileSystem: seed % 2 === 0,
     config: {
-      journalAbove: seed % 3 === 0 ? 1 : 0,
+      journalAbove: seed % 5 === 0 ? 1 : 0,
       journalBytes: (3 + 2 * (seed % 8)) * BLOCK_BYTES,
       recoveryPointIntervalMs: [5, 1000][seed % 2]!,
     },
