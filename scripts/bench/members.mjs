@@ -57,7 +57,7 @@ class Connection {
 
 class Member {
   constructor(connection, group) {
-    Object.assign(this, { connection, group, id: "", generation: -1, isStable: false });
+    Object.assign(this, { connection, group, id: "", generation: -1, isStable: false, rejoining: null });
   }
 
   /** Until it has a part in a generation. */
@@ -157,7 +157,7 @@ export class Fleet {
       await this.untilStable();
       return (performance.now() - startMs) / 1000;
     } finally {
-      beating.stop();
+      await beating.stop(); // or a member would join again that is about to leave
     }
   }
 
@@ -186,7 +186,10 @@ export class Fleet {
         const dueMs = startMs + (next * everyMs) / this.members.length;
         const beat = member
           .beat()
-          .then(() => tookMs.push(performance.now() - dueMs))
+          .then(() => {
+            tookMs.push(performance.now() - dueMs);
+            return member.rejoining;
+          })
           .catch((error) => this.faults.push(error))
           .finally(() => open.delete(beat));
         open.add(beat);
