@@ -118,6 +118,17 @@ export function readWholeFile(disk: Disk, path: string): Uint8Array | null {
   }
 }
 
+/** Writes a small file anew, in its place: not synced. Throws DiskError. */
+export function writeWholeFile(disk: Disk, path: string, bytes: Uint8Array): void {
+  const file = disk.open(path, "create");
+  try {
+    if (file.size() > 0) file.truncate(0); // ext4 writes out what was cut to nothing when it is closed, and lets us wait
+    file.write(bytes, 0);
+  } finally {
+    file.close();
+  }
+}
+
 /** The names of the files in a directory, in order, or null when there is no such directory. */
 export function fileNames(disk: Disk, directory: string): string[] | null {
   const entries = disk.list(directory);

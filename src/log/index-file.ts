@@ -73,9 +73,10 @@ export class IndexFile {
   flush(): void {
     if (this.tailCount === 0 && this.fileIsExact) return;
     const file = this.files.use(this.openFile, "create");
-    if (!this.fileIsExact) file.truncate(this.stored * this.entryBytes);
+    const storedBytes = this.stored * this.entryBytes;
+    if (!this.fileIsExact && file.size() > storedBytes) file.truncate(storedBytes);
     this.fileIsExact = false; // a failed write may leave a part of itself
-    if (this.tailCount > 0) file.write(this.tail.subarray(0, this.tailCount * this.entryBytes), this.stored * this.entryBytes);
+    if (this.tailCount > 0) file.write(this.tail.subarray(0, this.tailCount * this.entryBytes), storedBytes);
     this.fileIsExact = true;
     this.stored += this.tailCount;
     this.tailCount = 0;

@@ -2,7 +2,7 @@
  * One partition's log: synchronous appends, reads, and its part in the sync rounds. Opening and recovery are in
  * log-open.ts and recovery.ts, searches by time in log-time.ts, truncation in log-truncate.ts. Source: UnifiedLog, LocalLog.
  */
-import { DiskError } from "../io/disk.ts";
+import { DiskError, writeWholeFile } from "../io/disk.ts";
 import { KafkaError } from "../protocol/errors.ts";
 import { BATCH_HEADER_BYTES, maxTimestamp, setBaseOffset, setPartitionLeaderEpoch, timestampType } from "../record/batch.ts";
 import { buildTransactionMarker } from "../record/control.ts";
@@ -379,13 +379,7 @@ export class Log implements SyncedLog {
   private makeDirectory(): void {
     const { disk } = this.shared;
     disk.makeDirectory(this.directory);
-    const file = disk.open(`${this.directory}/${PARTITION_METADATA_FILE}`, "create");
-    try {
-      file.truncate(0);
-      file.write(encodePartitionMetadata(this.topicId), 0);
-    } finally {
-      file.close();
-    }
+    writeWholeFile(disk, `${this.directory}/${PARTITION_METADATA_FILE}`, encodePartitionMetadata(this.topicId));
     const handles = this.shared.files.holdOnce([`${this.directory}/${PARTITION_METADATA_FILE}`]);
     this.directoryExists = true;
     this.sync.include(handles, [this.shared.dataPath, this.directory]);

@@ -4,7 +4,7 @@
  */
 import type { Logger } from "../base/logger.ts";
 import type { Clock } from "../io/clock.ts";
-import { type Disk, DiskError, readWholeFile } from "../io/disk.ts";
+import { type Disk, DiskError, readWholeFile, writeWholeFile } from "../io/disk.ts";
 import type { Random } from "../io/random.ts";
 import {
   ARRIVING_FILE,
@@ -97,13 +97,7 @@ export class PartitionDirectories {
       return false;
     }
     logger.warn("a partition's metadata file is missing or damaged: writing it anew", { directory });
-    const file = disk.open(`${directory}/${PARTITION_METADATA_FILE}`, "create");
-    try {
-      file.truncate(0);
-      file.write(encodePartitionMetadata(topicId), 0);
-    } finally {
-      file.close();
-    }
+    writeWholeFile(disk, `${directory}/${PARTITION_METADATA_FILE}`, encodePartitionMetadata(topicId));
     return true;
   }
 

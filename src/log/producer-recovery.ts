@@ -1,6 +1,6 @@
 /** Producer state on its way to the disk and back: snapshots by offset, and replaying the log behind the newest one. */
 import type { Logger } from "../base/logger.ts";
-import { type Disk, fileNames, readWholeFile } from "../io/disk.ts";
+import { type Disk, fileNames, readWholeFile, writeWholeFile } from "../io/disk.ts";
 import {
   baseOffset,
   baseSequence,
@@ -55,18 +55,8 @@ export function removeSnapshot(disk: Disk, directory: string, offset: number): v
 export function writeSnapshot(disk: Disk, directory: string, offset: number, state: ProducerState): void {
   const entries = [...state.entries()];
   const [snapshot, windows] = snapshotPaths(directory, offset);
-  writeFile(disk, windows, encodeWindows(entries));
-  writeFile(disk, snapshot, encodeSnapshot(entries));
-}
-
-function writeFile(disk: Disk, path: string, bytes: Buffer): void {
-  const file = disk.open(path, "create");
-  try {
-    file.truncate(0);
-    file.write(bytes, 0);
-  } finally {
-    file.close();
-  }
+  writeWholeFile(disk, windows, encodeWindows(entries));
+  writeWholeFile(disk, snapshot, encodeSnapshot(entries));
 }
 
 /** The entries of a snapshot: of our own file, or else, if it is to be trusted, of Kafka's; null if there is none. */

@@ -89,7 +89,7 @@ class Simulation {
       recoveryPointIntervalMs: random.pick([0, 5, 1000]),
       syncFsThreshold: random.pick([0, 3, 1000]),
       journalBytes: [0, 20, 60][seed % 3]! * 1024,
-      journalThreshold: seed % 2,
+      journalThreshold: seed % 4 === 3 ? 0 : 2,
       logRetentionCheckIntervalMs: random.pick([100, 1000, 7000]),
       logSegmentDeleteDelayMs: random.pick([0, 10, 1000]),
       logCleanerBackoffMs: random.pick([30, 1000]),
