@@ -140,8 +140,9 @@ class RealDurableFile implements DurableFile {
       await this.file.writeInPool(bytes, at);
     } catch (error) {
       if (!this.isRefused(error)) throw error;
-      this.file.close();
+      const refusing = this.file;
       this.file = this.open();
+      refusing.close();
       await this.file.writeInPool(bytes, at);
     }
     if (O_DSYNC === 0) await this.file.sync();

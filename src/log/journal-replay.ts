@@ -116,7 +116,7 @@ class Replay {
   private readonly targets = new Map<string, Target>();
   /** A log's entries are void up to the one of this number. */
   private readonly forgottenUpTo = new Map<string, number>();
-  /** Segments that entries went to, or are there already: perhaps not on the disk. */
+  /** Segments that entries went to. */
   private readonly paths = new Set<string>();
   private batches = 0;
 
@@ -151,9 +151,8 @@ class Replay {
     try {
       if (file.size() < position) return;
       this.paths.add(path);
-      if (holds(file, position, bytes)) return;
-      file.write(bytes, position);
-      this.batches++;
+      if (!holds(file, position, bytes)) this.batches++;
+      file.write(bytes, position); // what is there may be in memory alone, and taken for written: a failed sync leaves it so
     } finally {
       file.close();
     }

@@ -111,7 +111,10 @@ export class Journal {
   async forget(source: JournalSource): Promise<void> {
     await this.idle();
     await this.retiring;
-    while (this.isReady && !this.hasRoom(entryBytes(source.journalKey, 0))) await this.rounds.idle();
+    while (this.isReady && !this.hasRoom(entryBytes(source.journalKey, 0))) {
+      await this.rounds.idle();
+      await this.idle();
+    }
     if (this.isReady) this.put(source, 0, 0, null);
     await this.idle();
     await this.retiring;

@@ -160,9 +160,10 @@ export class LogSync implements SyncTarget, RecoveryPointSource, JournalSource {
   }
 
   /** The log was cut: what the journal has of it is void. Resolves when a start would know. Nothing is appended meanwhile. */
-  forgetJournaled(): Promise<void> {
-    this.journaled = null;
-    return this.shared.journal.forget(this);
+  async forgetJournaled(): Promise<void> {
+    await this.shared.journal.forget(this);
+    this.journaled = null; // the journal has had an end of it once more: where it was before the cut
+    this.onItsWay = null;
   }
 
   /** A snapshot that a newer one makes needless: removed when the newer one is synced. */

@@ -234,6 +234,11 @@ export class FakeDisk implements Disk {
     this.fileAt("damage", path).damage(at, mask);
   }
 
+  /** What of a file was not on the disk never comes there, unless it is written again: no later sync tells, as with Linux. */
+  failWriteBack(path: string): void {
+    this.fileAt("write-back", path).failWriteBack();
+  }
+
   open(path: string, mode: "read" | "write" | "create"): DiskFile {
     return this.file(path, mode);
   }

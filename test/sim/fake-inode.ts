@@ -88,6 +88,12 @@ export class FakeInode {
     this.settled = mark;
   }
 
+  /** A write-back has failed: what was not on the disk is in memory only, and counts as written. */
+  failWriteBack(): void {
+    this.settled += this.pending.length;
+    this.pending = [];
+  }
+
   /** The power is cut: of what was not synced each write may be there, not, or in parts. */
   cutPower(random: SeededRandom): void {
     const mood = random.int(4); // now and then all or nothing survives

@@ -72,6 +72,21 @@ test("records are durable by it before their own file is synced", async () => {
   await world.checkAll();
 });
 
+test("what a failed sync left in memory alone is written again", async () => {
+  const { world, model } = await begun(129 * BLOCK_BYTES);
+  await append(world, model, 80);
+  await world.clock.advance(5000);
+  await append(world, model, 5);
+  expect(model.durableEnd).toBe(endOf(model));
+  world.disk.failWriteBack(model.log!.active!.path);
+  for (const how of ["kill", "power"] as const) {
+    world.crash(how);
+    await world.start();
+    world.adopt(model, "clean");
+    await world.checkAll();
+  }
+});
+
 test("a batch that it has no room for waits for a round", async () => {
   const { world, model } = await begun(5 * BLOCK_BYTES);
   await append(world, model, 30);
