@@ -98,8 +98,8 @@ describe("directories", () => {
     await disk.syncDirectory(path("d"));
     expect(disk.syncDirectory(path("nothing"))).rejects.toThrow("fsync");
     disk.removeTree(path("d"));
-    disk.removeTree(path("durable"));
-    expect(disk.exists(path("durable"))).toBeFalse();
+    disk.removeTree(path("d"));
+    expect(disk.exists(path("d"))).toBeFalse();
   });
 
   test("files are renamed over others, and removed once or twice", async () => {

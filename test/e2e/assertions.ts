@@ -303,7 +303,7 @@ export async function settled(members: Driver[], partitions: number, timeoutMs =
       const states = await Promise.all(members.map((m) => m.member()));
       const shares = states.map((s) => s.partitions);
       const all = shares.flat().sort((a, b) => a - b);
-      const complete = all.length === partitions && all.every((p, i) => p === i);
+      const complete = all.length === partitions && all.every((p, i) => p === i) && shares.every((s) => s.length > 0);
       const sizes = shares.map((share) => share.length);
       // On the way there one may have three, and another one.
       if (!complete || Math.max(...sizes) - Math.min(...sizes) > 1)

@@ -239,11 +239,7 @@ export class FakeDisk implements Disk {
     this.fileAt("write-back", path).failWriteBack();
   }
 
-  open(path: string, mode: "read" | "write" | "create"): DiskFile {
-    return this.file(path, mode);
-  }
-
-  private file(path: string, mode: "read" | "write" | "create"): FakeFile {
+  open(path: string, mode: "read" | "write" | "create"): FakeFile {
     this.strike("open", path);
     const [directory, name] = this.parent("open", path);
     let node = directory.current.get(name);
@@ -258,7 +254,7 @@ export class FakeDisk implements Disk {
   }
 
   openDurable(path: string): DurableFile {
-    return new FakeDurableFile(this.file(path, "create"));
+    return new FakeDurableFile(this.open(path, "create"));
   }
 
   exists(path: string): boolean {

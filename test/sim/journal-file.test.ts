@@ -20,6 +20,14 @@ async function append(world: LogWorld, model: ModelLog, batches: number): Promis
   }
 }
 
+/** Everything is there after it. */
+async function survives(world: LogWorld, model: ModelLog, how: "kill" | "power"): Promise<void> {
+  world.crash(how);
+  await world.start();
+  world.adopt(model, "clean");
+  await world.checkAll();
+}
+
 /** How often each operation was called on a path. */
 function countCalls(world: LogWorld): Map<string, number> {
   const calls = new Map<string, number>();
@@ -66,10 +74,7 @@ test("records are durable by it before their own file is synced", async () => {
   expect(model.durableEnd).toBe(endOf(model));
   expect(calls.get(`write ${PATH}`)).toBe(5);
   expect(calls.get(`fdatasync ${model.log!.active!.path}`)).toBeUndefined();
-  world.crash("power");
-  await world.start();
-  world.adopt(model, "clean");
-  await world.checkAll();
+  await survives(world, model, "power");
 });
 
 test("what a failed sync left in memory alone is written again", async () => {
@@ -79,12 +84,8 @@ test("what a failed sync left in memory alone is written again", async () => {
   await append(world, model, 5);
   expect(model.durableEnd).toBe(endOf(model));
   world.disk.failWriteBack(model.log!.active!.path);
-  for (const how of ["kill", "power"] as const) {
-    world.crash(how);
-    await world.start();
-    world.adopt(model, "clean");
-    await world.checkAll();
-  }
+  await survives(world, model, "kill");
+  await survives(world, model, "power");
 });
 
 test("a batch that it has no room for waits for a round", async () => {
@@ -93,10 +94,7 @@ test("a batch that it has no room for waits for a round", async () => {
   world.append(model, { records: 1, valueBytes: 3 * BLOCK_BYTES });
   await world.clock.advance(50);
   expect(model.durableEnd).toBe(endOf(model));
-  world.crash("power");
-  await world.start();
-  world.adopt(model, "clean");
-  await world.checkAll();
+  await survives(world, model, "power");
 });
 
 test("a disk with little room is left to the logs", async () => {
@@ -119,10 +117,7 @@ test.each(["while it is made", "later"])("a full disk %s: it goes, and rounds do
   expect(world.fatal).toBeNull();
   expect(model.durableEnd).toBe(endOf(model));
   expect(world.disk.exists(PATH)).toBeFalse();
-  world.crash("power");
-  await world.start();
-  world.adopt(model, "clean");
-  await world.checkAll();
+  await survives(world, model, "power");
 });
 
 test("one of a newer version is refused, and stays", async () => {
