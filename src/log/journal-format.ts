@@ -1,22 +1,23 @@
 /**
  * The journal's file: a header, then two halves of the same size, each filled with frames from its beginning again and again.
  *
- *   header (4 KiB): magic "qjnl" | version int16 = 1 | zeros
+ *   header (4 KiB): magic "qjnl" | version int16 = 2 | zeros (version 1 was in no release)
  *   frame (a multiple of 4 KiB): magic "qjfr" | crc uint32 | sequence int64 | length int32 | entries, `length` bytes | zeros
  *   entry: kind int8 | key length int16 | segmentBaseOffset int64 | position int32 | length int32 | key | batch, `length` bytes
  *   key: topicId, 16 bytes | name of the partition's directory
  *
- * The crc covers the frame from its sequence to the end of its entries. Sequences grow by one from frame to frame: what a half held
- * before does not go on where the new frames end.
+ * The crc covers the frame from its sequence to the end of its entries, but for what each batch's own CRC covers: nobody has to read it
+ * once more. Sequences grow by one from frame to frame: what a half held before does not go on where the new frames end.
  */
 import { crc32c } from "../bytes/crc32c.ts";
 import { blockBuffer } from "../io/block-buffer.ts";
 import { BLOCK_BYTES } from "../io/disk.ts";
+import { BATCH_HEADER_BYTES, batchBytes, crcIsValid, UNCHECKED_BYTES } from "../record/batch.ts";
 
 const HEADER_MAGIC = "qjnl";
 const FRAME_MAGIC = "qjfr";
-/** The newest version that this program knows. */
-export const JOURNAL_VERSION = 1;
+/** The only version that this program knows. */
+export const JOURNAL_VERSION = 2;
 export const FRAME_HEADER_BYTES = 20;
 const CRC_FROM = 8;
 const ENTRY_HEADER_BYTES = 19;
@@ -91,7 +92,7 @@ export function finishFrame(frame: Buffer, end: number, sequence: number): numbe
   frame.write(FRAME_MAGIC, 0, "latin1");
   frame.writeBigInt64BE(BigInt(sequence), 8);
   frame.writeInt32BE(end - FRAME_HEADER_BYTES, 16);
-  frame.writeUInt32BE(crc32c(frame, CRC_FROM, end), 4);
+  frame.writeUInt32BE(frameCrc(frame, end), 4);
   return size;
 }
 
@@ -102,8 +103,30 @@ export function readFrameHeader(b: Buffer): FrameHeader | null {
   return length >= 0 && sequence > 0 ? { sequence, length } : null;
 }
 
-export const frameIsWhole = (frame: Buffer, { length }: FrameHeader): boolean =>
-  frame.length >= FRAME_HEADER_BYTES + length && frame.readUInt32BE(4) === crc32c(frame, CRC_FROM, FRAME_HEADER_BYTES + length);
+/** Whether everything in it is as it was written. */
+export function frameIsWhole(frame: Buffer, header: FrameHeader): boolean {
+  const end = FRAME_HEADER_BYTES + header.length;
+  if (frame.length < end || frame.readUInt32BE(4) !== frameCrc(frame, end)) return false;
+  for (const { kind, bytes } of readEntries(frame, header)) if (kind === "records" && !batchIsWhole(bytes)) return false;
+  return true;
+}
+
+const batchIsWhole = (bytes: Buffer): boolean =>
+  bytes.length >= BATCH_HEADER_BYTES && batchBytes(bytes, 0) === bytes.length && crcIsValid(bytes, 0);
+
+/** Of a frame that ends at `end`. One whose entries do not end there has been damaged: the crc of what could be followed. */
+function frameCrc(frame: Buffer, end: number): number {
+  let crc = crc32c(frame, CRC_FROM, FRAME_HEADER_BYTES);
+  for (let at = FRAME_HEADER_BYTES; at < end; ) {
+    if (at + ENTRY_HEADER_BYTES > end) return crc;
+    const bytesAt = at + ENTRY_HEADER_BYTES + frame.readUInt16BE(at + 1);
+    const next = bytesAt + frame.readUInt32BE(at + 15);
+    if (next > end) return crc;
+    crc = crc32c(frame, at, Math.min(next, bytesAt + UNCHECKED_BYTES), crc);
+    at = next;
+  }
+  return crc;
+}
 
 /** The entries of a whole frame. */
 export function* readEntries(frame: Buffer, { length }: FrameHeader): Generator<JournalEntry> {

@@ -66,8 +66,8 @@ class JournalReader {
     const size = file.size();
     const version = journalVersion(this.read(0, BLOCK_BYTES));
     if (version === null) return; // it was being made
-    if (version > JOURNAL_VERSION)
-      throw new NewerFormat(`${file.path} has version ${version}; this program knows up to ${JOURNAL_VERSION}`);
+    if (version !== JOURNAL_VERSION)
+      throw new NewerFormat(`${file.path} has version ${version}; this program knows version ${JOURNAL_VERSION}`);
     const halfBytes = Math.floor((size - BLOCK_BYTES) / 2 / BLOCK_BYTES) * BLOCK_BYTES;
     const halves = [0, 1].map((half) => this.framesOf(BLOCK_BYTES + half * halfBytes, halfBytes));
     halves.sort(([a], [b]) => (a?.sequence ?? 0) - (b?.sequence ?? 0));

@@ -21,6 +21,9 @@ export const BATCH_PREFIX_BYTES = 17;
 /** The only magic that we read and write. */
 export const MAGIC = 2;
 
+/** Bytes at the beginning of a batch that its CRC does not cover: those before its attributes. */
+export const UNCHECKED_BYTES = 21;
+
 export const NO_PRODUCER_ID = -1;
 export const NO_PRODUCER_EPOCH = -1;
 export const NO_SEQUENCE = -1;
@@ -42,7 +45,7 @@ const LENGTH_AT = 8;
 const LEADER_EPOCH_AT = 12;
 const MAGIC_AT = 16;
 const CRC_AT = 17;
-const ATTRIBUTES_AT = 21;
+const ATTRIBUTES_AT = UNCHECKED_BYTES;
 const LAST_OFFSET_DELTA_AT = 23;
 const BASE_TIMESTAMP_AT = 27;
 const MAX_TIMESTAMP_AT = 35;

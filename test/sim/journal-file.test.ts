@@ -1,4 +1,4 @@
-/** The journal's file: made, full, refused by the disk, of a newer version, removed. */
+/** The journal's file: made, full, refused by the disk, of another version, damaged, removed. */
 import { expect, test } from "bun:test";
 import { DATA_PATH, endOf, LogWorld, type ModelLog } from "./log-world.ts";
 
@@ -83,8 +83,13 @@ test("what a failed sync left in memory alone is written again", async () => {
   await world.clock.advance(5000);
   await append(world, model, 5);
   expect(model.durableEnd).toBe(endOf(model));
-  world.disk.failWriteBack(model.log!.active!.path);
-  await survives(world, model, "kill");
+  const path = model.log!.active!.path;
+  world.disk.failWriteBack(path);
+  world.crash("kill");
+  const calls = countCalls(world);
+  await world.start();
+  expect(calls.get(`write ${path}`)).toBe(5);
+  world.adopt(model, "clean");
   await survives(world, model, "power");
 });
 
@@ -120,11 +125,49 @@ test.each(["while it is made", "later"])("a full disk %s: it goes, and rounds do
   await survives(world, model, "power");
 });
 
-test("one of a newer version is refused, and stays", async () => {
+/** Where its newest frame begins, and where that frame's entries end. */
+function newestFrame(world: LogWorld): [number, number] {
+  const file = world.disk.open(PATH, "read");
+  const bytes = Buffer.alloc(file.size());
+  file.read(bytes, 0);
+  file.close();
+  let newest = -1;
+  for (let at = BLOCK_BYTES; at < bytes.length; at += BLOCK_BYTES) {
+    const isFrame = bytes.toString("latin1", at, at + 4) === "qjfr";
+    if (isFrame && (newest < 0 || bytes.readBigInt64BE(at + 8) > bytes.readBigInt64BE(newest + 8))) newest = at;
+  }
+  return [newest, newest + 20 + bytes.readInt32BE(newest + 16)];
+}
+
+/** Its header, its only entry's header and key, and the batch: what the frame's CRC covers and what the batch's does. */
+test.each([0, 4, 8, 16, 20, 21, 23, 31, 35, 39, 55, 57, 65, 70, 75, 79, 100, -400, -1])(
+  "a frame in which byte %d has changed is not put back",
+  async (at) => {
+    const { world, model } = await begun(129 * BLOCK_BYTES);
+    await append(world, model, 80);
+    await world.clock.advance(5000); // everything before is in the file
+    const before = endOf(model);
+    await append(world, model, 1);
+    const [start, end] = newestFrame(world);
+    world.disk.damage(PATH, at < 0 ? end + at : start + at, 0x41);
+    world.disk.failWriteBack(model.log!.active!.path); // the file has lost the last batch
+    model.durableEnd = before;
+    const path = model.log!.active!.path;
+    world.crash("power");
+    const calls = countCalls(world);
+    await world.start();
+    expect(calls.get(`write ${path}`)).toBeUndefined();
+    world.adopt(model, "power");
+    expect(endOf(model)).toBe(before);
+    await world.checkAll();
+  },
+);
+
+test("one of another version is refused, and stays", async () => {
   const { world, model } = await begun(33 * BLOCK_BYTES);
   await append(world, model, 40);
   world.crash("kill");
-  world.disk.damage(PATH, 5, 1 ^ 2); // version 1 -> 2
-  await expect(world.start()).rejects.toThrow(`${PATH} has version 2; this program knows up to 1`);
+  world.disk.damage(PATH, 5, 2 ^ 3); // version 2 -> 3
+  await expect(world.start()).rejects.toThrow(`${PATH} has version 3; this program knows version 2`);
   expect(world.disk.exists(PATH)).toBeTrue();
 });
