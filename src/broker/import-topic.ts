@@ -6,11 +6,10 @@
 import type { Logger } from "../base/logger.ts";
 import type { ServerConfig } from "../config/server-options.ts";
 import { checkTopicConfigs } from "../config/topic-options.ts";
-import { type Disk, DiskError } from "../io/disk.ts";
+import { type Disk, DiskError, isFailedSync } from "../io/disk.ts";
 import { type Random, randomUuid } from "../io/random.ts";
 import type { Log } from "../log/log.ts";
 import type { Arrival, LogDirectory } from "../log/log-directory.ts";
-import { isFailedSync } from "../log/recovery-points.ts";
 import type { TopicImage } from "../metadata/image.ts";
 import { SHARE_GROUP_STATE_TOPIC } from "../metadata/topic-name.ts";
 import { KafkaError } from "../protocol/errors.ts";

@@ -17,6 +17,10 @@ export class DiskError extends Error {
   }
 }
 
+/** Whether an error is that of a sync, after which nothing may be retried. */
+export const isFailedSync = (error: unknown): boolean =>
+  error instanceof DiskError && (error.operation === "fdatasync" || error.operation === "fsync" || error.operation === "syncfs");
+
 /** An open file. Positions and sizes in bytes. Byte arguments stay the caller's; nothing is kept. */
 export interface DiskFile {
   readonly path: string;
@@ -99,6 +103,11 @@ export interface Disk {
   syncDirectory(path: string): Promise<void>;
   /** syncfs of the file system that holds `path` (everything on it, names too), or null where the platform has no such call. Never retry a rejection. */
   syncFileSystem: ((path: string) => Promise<void>) | null;
+  /**
+   * What of a file is in memory, and does not wait to be written, is read from the disk when it is needed next: after a failed sync it may not be
+   * there. False where that cannot be done. Throws DiskError.
+   */
+  dropCached(path: string): boolean;
   /** Of the file system that holds `path`. Throws DiskError. */
   space(path: string): DiskSpace;
   /** Takes an exclusive lock file, or returns null when another process holds it. */

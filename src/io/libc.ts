@@ -1,5 +1,5 @@
 /**
- * The few C library calls that Bun has no binding for, through bun:ffi: flock, preadv2, cachestat, sendfile, setsockopt, syncfs. Every call may be missing (another
+ * The few C library calls that Bun has no binding for, through bun:ffi: flock, preadv2, cachestat, posix_fadvise, sendfile, setsockopt, syncfs. Every call may be missing (another
  * platform, another C library, FFI forbidden by the system); each caller has a way to go on without it.
  */
 import { dlopen, type Pointer, ptr, read } from "bun:ffi";
@@ -97,6 +97,15 @@ export function isCached(fd: number, at: number, length: number): boolean {
   const pages = Math.floor((at + length - 1) / PAGE_BYTES) - Math.floor(at / PAGE_BYTES) + 1;
   return Number(stat.getBigUint64(0, true)) >= pages;
 }
+
+const DONTNEED = 4;
+
+const fadviseSymbol = lazily(() =>
+  process.platform === "linux" ? lookUp("posix_fadvise", { args: ["i32", "i64_fast", "i64_fast", "i32"], returns: "i32" }) : null,
+);
+
+/** Lets the page cache forget whatever of an open file does not wait to be written. False if that cannot be done. */
+export const dropFromCache = (fd: number): boolean => fadviseSymbol()?.(fd, 0, 0, DONTNEED) === 0;
 
 const sendfileSymbol = lazily(() =>
   process.platform === "linux" ? lookUp("sendfile", { args: ["i32", "i32", "ptr", "i64_fast"], returns: "i64_fast" }) : null,

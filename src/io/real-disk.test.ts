@@ -1,14 +1,16 @@
 /** The real disk, on the temporary directory of this machine. */
 import { afterAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, statfsSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { blockBuffer } from "./block-buffer.ts";
 import { BLOCK_BYTES, DiskError, readWholeFile, replaceFile } from "./disk.ts";
-import { kernelReportsSyncfsErrors } from "./libc.ts";
+import { isCached, kernelReportsSyncfsErrors } from "./libc.ts";
 import { realDisk as disk } from "./real-disk.ts";
 
 const root = mkdtempSync(`${tmpdir()}/real-disk-`);
 afterAll(() => rmSync(root, { recursive: true }));
+/** What is on it is in memory and nowhere else. */
+const TMPFS = 0x01021994;
 const path = (name: string): string => `${root}/${name}`;
 
 describe("a file", () => {
@@ -42,6 +44,23 @@ describe("a file", () => {
     expect(into.toString()).toBe("2345");
     expect(file.readHot(Buffer.alloc(4), 100)).toBe(0);
     file.close();
+  });
+
+  test.if(process.platform === "linux")("whose cache is dropped is read from the disk again", async () => {
+    const bytes = Buffer.alloc(1_000_000, 5);
+    const file = disk.open(path("dropped"), "create");
+    file.write(bytes, 0);
+    await file.sync();
+    expect(disk.dropCached(path("dropped"))).toBeTrue();
+    const fd = openSync(path("dropped"), "r");
+    expect(isCached(fd, 0, bytes.length)).toBe(statfsSync(root).type === TMPFS);
+    file.write(Buffer.from("new"), 100);
+    disk.dropCached(path("dropped"));
+    bytes.write("new", 100);
+    expect(readFileSync(path("dropped")).equals(bytes)).toBeTrue();
+    closeSync(fd);
+    file.close();
+    expect(() => disk.dropCached(path("no such file"))).toThrow("ENOENT");
   });
 
   test("written durably holds what was written, past the page cache or not", async () => {

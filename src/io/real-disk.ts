@@ -1,7 +1,7 @@
 /** The Disk of a running broker: node:fs, and a little of the C library (libc.ts) for locks, reads that never block, and syncfs. */
 import * as fs from "node:fs";
 import { type DirectoryEntry, type Disk, DiskError, type DiskFile, type DiskLock, type DurableFile } from "./disk.ts";
-import { isCached, readCached, sendFile, syncfsWorks, tryFlock } from "./libc.ts";
+import { dropFromCache, isCached, readCached, sendFile, syncfsWorks, tryFlock } from "./libc.ts";
 import { syncFileSystemInThread } from "./real-disk-sync.ts";
 
 const codeOf = (error: unknown): string => (error as { code?: string }).code ?? "EIO";
@@ -204,6 +204,15 @@ function removeInPool(path: string): Promise<void> {
   });
 }
 
+function dropCached(path: string): boolean {
+  const fd = attempt("open", path, () => fs.openSync(path, O_RDONLY));
+  try {
+    return dropFromCache(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
 const isAlive = (pid: number): boolean => {
   try {
     process.kill(pid, 0);
@@ -248,6 +257,7 @@ export const realDisk: Disk = {
   get syncFileSystem() {
     return syncfsWorks() ? syncFileSystemInThread : null;
   },
+  dropCached,
   space(path) {
     const { blocks, bavail, bsize } = attempt("statfs", path, () => fs.statfsSync(path));
     return { totalBytes: blocks * bsize, usableBytes: bavail * bsize };

@@ -4,7 +4,7 @@
  */
 import type { Logger } from "../base/logger.ts";
 import type { Clock, Scheduled } from "../io/clock.ts";
-import { type Disk, DiskError } from "../io/disk.ts";
+import { type Disk, DiskError, isFailedSync } from "../io/disk.ts";
 import type { Random } from "../io/random.ts";
 import type { CleanableSegment, CleanJob, CleanLimits, CleanStats } from "./clean-job.ts";
 import { CleaningStopped, type SwapIn } from "./clean-log.ts";
@@ -12,7 +12,6 @@ import { type CompactionConfig, filthiest, type Plan, planCleaning } from "./cle
 import { markCompaction } from "./compaction-mark.ts";
 import type { Log } from "./log.ts";
 import { swapIn } from "./log-swap.ts";
-import { isFailedSync } from "./recovery-points.ts";
 import type { Segment } from "./segment.ts";
 import type { AbortedTransaction } from "./transaction-index.ts";
 

@@ -8,10 +8,9 @@
  * Below `gapsBelow` offsets may be missing, and everything had been synced before that was written: recovery must know, whatever else was
  * lost. Below `firstDirtyOffset` a cleaning has been: losing that costs the work of another one. Without the file both are 0.
  */
-import { type Disk, readWholeFile, replaceFile } from "../io/disk.ts";
+import { type Disk, isFailedSync, readWholeFile, replaceFile } from "../io/disk.ts";
 import { COMPACTION_FILE } from "./file-names.ts";
 import type { Log } from "./log.ts";
-import { isFailedSync } from "./recovery-points.ts";
 import { decodeVersionedText, encodeVersionedText } from "./versioned-text.ts";
 
 const VERSION = 1;

@@ -31,6 +31,7 @@ export const COMPACTION_FILE = "quarkmq-compaction";
 export const LOCK_FILE = ".lock";
 export const FORMAT_FILE = "quarkmq-format";
 export const CLEAN_SHUTDOWN_FILE = "quarkmq-clean-shutdown";
+export const FAILED_SYNC_FILE = "quarkmq-failed-sync";
 export const RECOVERY_POINTS_FILE = "quarkmq-recovery-points";
 export const LOG_STARTS_FILE = "quarkmq-log-starts";
 export const JOURNAL_FILE = "quarkmq-journal";

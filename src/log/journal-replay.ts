@@ -27,7 +27,8 @@ import {
   wholeBlocks,
 } from "./journal-format.ts";
 import { decodePartitionMetadata } from "./partition-metadata.ts";
-import { NewerFormat, type RecoveryPoint } from "./recovery-points.ts";
+import type { RecoveryPoint } from "./recovery-points.ts";
+import { NewerFormat } from "./versioned-text.ts";
 
 export interface ReplayContext {
   readonly disk: Disk;

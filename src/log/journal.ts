@@ -10,11 +10,10 @@
  */
 import type { Logger } from "../base/logger.ts";
 import { blockBuffer } from "../io/block-buffer.ts";
-import { BLOCK_BYTES, type Disk, type DurableFile } from "../io/disk.ts";
+import { BLOCK_BYTES, type Disk, type DurableFile, isFailedSync } from "../io/disk.ts";
 import { removeJournal } from "./directory-files.ts";
 import { JOURNAL_FILE } from "./file-names.ts";
 import { entryBytes, FRAME_HEADER_BYTES, finishFrame, journalHeader, wholeBlocks, writeEntry } from "./journal-format.ts";
-import { isFailedSync } from "./recovery-points.ts";
 import type { SyncRounds } from "./sync-rounds.ts";
 
 /** The most of one frame: what is appended while one is written. */

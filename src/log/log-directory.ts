@@ -22,6 +22,7 @@ import {
   takeCleanShutdownMarker,
   writeCleanShutdownMarker,
 } from "./directory-files.ts";
+import { distrustMemory, markFailedSync } from "./failed-sync.ts";
 import { LOCK_FILE, partitionDirectoryName } from "./file-names.ts";
 import { Journal } from "./journal.ts";
 import { replayJournal } from "./journal-replay.ts";
@@ -30,10 +31,11 @@ import { type OpenLogOptions, openLog } from "./log-open.ts";
 import { LogStarts } from "./log-starts.ts";
 import { OpenFiles } from "./open-files.ts";
 import { type FoundPartition, PartitionDirectories } from "./partition-directories.ts";
-import { NewerFormat, RecoveryPoints } from "./recovery-points.ts";
+import { RecoveryPoints } from "./recovery-points.ts";
 import { Removals } from "./removals.ts";
 import { RetentionChecks } from "./retention-checks.ts";
 import { SyncRounds } from "./sync-rounds.ts";
+import { NewerFormat } from "./versioned-text.ts";
 import { WriteTrouble } from "./write-trouble.ts";
 
 export { DataDirectoryError } from "./directory-files.ts";
@@ -135,18 +137,20 @@ export class LogDirectory {
 
   /** Takes the directory. Rejects with DataDirectoryError if another process has it, if it is of a newer format, or if it cannot be written. */
   static async open(o: LogDirectoryOptions): Promise<LogDirectory> {
-    const { disk, path } = o;
+    const { disk, logger, path } = o;
     let lock: DiskLock | null = null;
     try {
       await makeDirectoryDurably(disk, path);
       lock = disk.lock(`${path}/${LOCK_FILE}`);
       if (lock === null) throw new DataDirectoryError(`${path} is in use by another process (it holds ${path}/${LOCK_FILE})`);
+      distrustMemory(disk, logger, path);
       await checkFormat(disk, path);
       const lastIncarnation = await takeCleanShutdownMarker(disk, path);
       const directory = new LogDirectory(await share(o, lastIncarnation !== null), o, lock, lastIncarnation);
       directory.start();
       return directory;
     } catch (error) {
+      if (lock !== null) markFailedSync(disk, logger, path, error);
       lock?.release();
       if (error instanceof NewerFormat) throw new DataDirectoryError(error.message);
       if (error instanceof DiskError) throw new DataDirectoryError(`${path} cannot be used as data directory: ${error.message}`);
@@ -304,7 +308,11 @@ export class LogDirectory {
 async function share(o: LogDirectoryOptions, wasCleanShutdown: boolean): Promise<LogShared> {
   const { disk, clock, random, logger, path, config } = o;
   const rounds = new SyncRounds({
-    ...{ disk, path, clock, onFatal: o.onFatal },
+    ...{ disk, path, clock },
+    onFatal(error) {
+      markFailedSync(disk, logger, path, error);
+      o.onFatal(error);
+    },
     syncFileSystemAbove: config.syncFileSystemAbove,
     leisureMs: Math.min(config.recoveryPointIntervalMs, LEISURE_MS),
   });

@@ -51,16 +51,18 @@ export async function openLog(context: OpenContext, o: OpenLogOptions): Promise<
   const recoveryPoint = shared.recoveryPoints.get(o.topicId, o.partition);
   const epochs = new LeaderEpochs();
   const producers = new ProducerState(o.config);
+  const made: Segment[] = [];
   try {
     // After a crash it may be there and not on the disk, if no round of this log has ever ended.
     const isUnsynced = context.claim() || (recoveryPoint === null && !context.wasCleanShutdown);
     const names = fileNames(shared.disk, directory);
     if (names === null) return emptyLog(context, o, recoveryPoint, epochs, producers);
-    const log = await recoverLog(context, o, recoveryPoint, epochs, producers, names);
+    const log = await recoverLog(context, o, recoveryPoint, epochs, producers, names, made);
     if (isUnsynced)
       log.sync.include(shared.files.holdOnce([`${directory}/${PARTITION_METADATA_FILE}`]), [directory, shared.dataPath]);
     return log;
   } catch (error) {
+    for (const segment of made) segment.close();
     if (shared.rounds.failed || !(error instanceof CorruptLog || error instanceof DiskError)) throw error;
     shared.logger.error("a partition is offline", { log: `${o.topic}-${o.partition}`, reason: error.message });
     return new Log(shared, { ...partsOf(context, o, recoveryPoint, epochs, producers), offline: error.message });
@@ -117,13 +119,14 @@ async function recoverLog(
   epochs: LeaderEpochs,
   producers: ProducerState,
   found: readonly string[],
+  made: Segment[],
 ): Promise<Log> {
   const { shared, directory } = context;
   const names = await completeSwaps(shared.disk, directory, found);
   const epochsWereRead = readEpochs(context, epochs);
   const foreignEnd = readForeignEnd(shared.disk, directory);
   const mark = readCompactionMark(shared.disk, directory);
-  const recovery = recoveryContext(context, o, point, epochs, { mark, foreignEnd, names });
+  const recovery = recoveryContext(context, o, point, epochs, { mark, foreignEnd, names, made });
   const recovered = dropBelowStart(recovery, await recoverSegments(recovery));
   recovered.segments.forEach((segment, i) => {
     segment.nextOffset = recovered.segments[i + 1]?.baseOffset ?? recovered.logEndOffset;
@@ -199,10 +202,10 @@ function recoveryContext(
   o: OpenLogOptions,
   point: RecoveryPoint | null,
   epochs: LeaderEpochs,
-  files: { mark: CompactionMark | null; foreignEnd: number; names: readonly string[] },
+  files: { mark: CompactionMark | null; foreignEnd: number; names: readonly string[]; made: Segment[] },
 ): RecoveryContext {
   const { shared, directory } = context;
-  const { mark, foreignEnd, names } = files;
+  const { mark, foreignEnd, names, made } = files;
   if (mark === null) shared.logger.warn("the notes about a log's compaction are damaged: it is compacted anew", { directory });
   return {
     disk: shared.disk,
@@ -229,6 +232,7 @@ function recoveryContext(
     remove: (paths) => shared.removals.files(paths),
     makeSegment(baseOffset) {
       const segment = newSegment(shared, o.config, directory, baseOffset);
+      made.push(segment);
       segment.size = segment.logFile().size();
       return segment;
     },

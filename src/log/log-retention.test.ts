@@ -1,11 +1,11 @@
 /** What retention takes, segment by segment, worked out by hand; on a simulated disk and clock. */
 import { describe, expect, test } from "bun:test";
 import { DATA_PATH, LogWorld, type ModelLog } from "../../test/sim/log-world.ts";
+import { isFailedSync } from "../io/disk.ts";
 import { settleArrival } from "./arrival.ts";
 import { ARRIVING_FILE } from "./file-names.ts";
 import type { Log, LogConfig } from "./log.ts";
 import { applyRetention } from "./log-retention.ts";
-import { isFailedSync } from "./recovery-points.ts";
 
 const HOUR_MS = 3_600_000;
 /** A batch of one record of 40 bytes without a key. */

@@ -7,10 +7,10 @@
  */
 import type { Logger } from "../base/logger.ts";
 import { crc32c } from "../bytes/crc32c.ts";
-import { type Disk, DiskError, readWholeFile, replaceFile } from "../io/disk.ts";
+import { type Disk, DiskError, isFailedSync, readWholeFile, replaceFile } from "../io/disk.ts";
 import { LOG_STARTS_FILE } from "./file-names.ts";
-import { isFailedSync, NewerFormat } from "./recovery-points.ts";
 import type { SyncRounds } from "./sync-rounds.ts";
+import { NewerFormat } from "./versioned-text.ts";
 
 const MAGIC = "qpls";
 /** The newest version that this program knows. */

@@ -12,9 +12,10 @@
 import type { Logger } from "../base/logger.ts";
 import { crc32c } from "../bytes/crc32c.ts";
 import type { Clock, Scheduled } from "../io/clock.ts";
-import { type Disk, DiskError, type DiskFile, readWholeFile, replaceFile } from "../io/disk.ts";
+import { type Disk, DiskError, type DiskFile, isFailedSync, readWholeFile, replaceFile } from "../io/disk.ts";
 import { RECOVERY_POINTS_FILE } from "./file-names.ts";
 import type { RoundRider, SyncRounds } from "./sync-rounds.ts";
+import { NewerFormat } from "./versioned-text.ts";
 
 const MAGIC = "qprp";
 /** The newest version that this program knows. */
@@ -36,11 +37,6 @@ export interface RecoveryPointSource {
   readonly topicId: string;
   readonly partition: number;
   readonly recoveryPoint: RecoveryPoint;
-}
-
-/** A file of a newer version than this program knows: it refuses to start rather than to guess. */
-export class NewerFormat extends Error {
-  override name = "NewerFormat";
 }
 
 const keyOf = (topicId: string, partition: number): string => `${topicId}-${partition}`;
@@ -219,10 +215,6 @@ export class RecoveryPoints implements RoundRider {
     }
   }
 }
-
-/** Whether an error is that of a sync, after which nothing may be retried. */
-export const isFailedSync = (error: unknown): boolean =>
-  error instanceof DiskError && (error.operation === "fdatasync" || error.operation === "fsync" || error.operation === "syncfs");
 
 function writeEntry(out: Buffer, at: number, topicId: string, partition: number, point: RecoveryPoint): number {
   out.write(topicId, at, 16, "base64url");

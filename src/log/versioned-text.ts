@@ -6,7 +6,11 @@
  *   checksum: 1a2b3c4d        (CRC32C of all bytes before this line, in hex)
  */
 import { crc32c } from "../bytes/crc32c.ts";
-import { NewerFormat } from "./recovery-points.ts";
+
+/** A file of a newer version than this program knows: it refuses to start rather than to guess. */
+export class NewerFormat extends Error {
+  override name = "NewerFormat";
+}
 
 const checksumOf = (text: string): string => crc32c(Buffer.from(text, "utf8")).toString(16).padStart(8, "0");
 

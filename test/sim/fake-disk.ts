@@ -140,7 +140,12 @@ class FakeFile implements DiskFile {
   }
 
   async sync(): Promise<void> {
-    this.check("fdatasync");
+    try {
+      this.check("fdatasync");
+    } catch (error) {
+      if (this.boot === this.disk.boot) this.node.failWriteBack();
+      throw error;
+    }
     await this.settle();
   }
 
@@ -234,7 +239,10 @@ export class FakeDisk implements Disk {
     this.fileAt("damage", path).damage(at, mask);
   }
 
-  /** What of a file was not on the disk never comes there, unless it is written again: no later sync tells, as with Linux. */
+  /**
+   * What of a file was not on the disk never comes there, unless it is written again: no later sync tells, as with Linux. So it is after a
+   * sync that fails, too.
+   */
   failWriteBack(path: string): void {
     this.fileAt("write-back", path).failWriteBack();
   }
@@ -333,6 +341,12 @@ export class FakeDisk implements Disk {
     node.settle(mark);
   }
 
+  dropCached(path: string): boolean {
+    this.strike("fadvise", path);
+    this.fileAt("fadvise", path).dropCached();
+    return true;
+  }
+
   lock(path: string): DiskLock | null {
     this.strike("lock", path);
     if (this.locks.has(path)) return null;
@@ -391,7 +405,6 @@ export class FakeDisk implements Disk {
   }
 
   private async syncAll(path: string): Promise<void> {
-    this.strike("syncfs", path);
     const marks: [Node, number][] = [];
     const collect = (directory: FakeDirectory): void => {
       marks.push([directory, directory.mark()]);
@@ -401,6 +414,12 @@ export class FakeDisk implements Disk {
       }
     };
     collect(this.root);
+    try {
+      this.strike("syncfs", path);
+    } catch (error) {
+      for (const [node] of marks) if (node instanceof FakeInode) node.failWriteBack();
+      throw error;
+    }
     await this.pause(3);
     for (const [node, mark] of marks) node.settle(mark);
   }

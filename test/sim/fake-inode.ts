@@ -94,6 +94,14 @@ export class FakeInode {
     this.pending = [];
   }
 
+  /** What is in memory only, and counts as written, is gone from there; the size stays. */
+  dropCached(): void {
+    const { size } = this.current;
+    this.current.copyFrom(this.durable);
+    for (const change of this.pending) apply(this.current, change);
+    this.current.resize(Math.max(size, this.current.size));
+  }
+
   /** The power is cut: of what was not synced each write may be there, not, or in parts. */
   cutPower(random: SeededRandom): void {
     const mood = random.int(4); // now and then all or nothing survives

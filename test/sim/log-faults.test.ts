@@ -194,3 +194,40 @@ test("a failed sync is final: nothing is released, the process is told to end, a
   expect(model.durableEnd).toBe(durableEnd);
   expect(world.directory!.rounds.idle()).rejects.toThrow("EIO");
 });
+
+test.each(["fdatasync", "syncfs"])("what a failed %s left in memory is not believed by the next start", async (call) => {
+  const world = new LogWorld({ seed: 4, hasSyncFileSystem: true, config: { syncFileSystemAbove: call === "syncfs" ? 0 : 100 } });
+  await world.start();
+  const models = [await world.create("a"), await world.create("b")];
+  for (const model of models) world.append(model);
+  await world.clock.advance(20);
+  world.disk.fault = (operation) => (operation === call ? { code: "EIO" } : null);
+  for (const model of models) world.append(model);
+  await world.clock.advance(20);
+  expect(String(world.fatal)).toContain("EIO");
+  world.fatal = null;
+  world.crash("kill");
+  await world.start();
+  for (const model of models) {
+    expect(model.log!.logEndOffset).toBe(model.durableEnd); // the rest is in memory alone
+    world.adopt(model, "power");
+    world.append(model);
+  }
+  await world.clock.advance(20);
+  for (const model of models) expect(model.durableEnd).toBe(endOf(model));
+  world.crash("power");
+  await world.start();
+  for (const model of models) world.adopt(model, "power");
+  await world.checkAll();
+});
+
+test("a failed sync that cannot be noted ends the process all the same", async () => {
+  const world = new LogWorld({ seed: 5 });
+  await world.start();
+  const model = await world.create("a");
+  world.disk.fault = (operation, path) =>
+    operation === "fdatasync" || path.endsWith("/quarkmq-failed-sync") ? { code: "EIO" } : null;
+  world.append(model);
+  await world.clock.advance(20);
+  expect(String(world.fatal)).toContain("fdatasync");
+});

@@ -11,7 +11,7 @@ const SEGMENT_0 = "00000000000000000000";
 async function filled(batches = 40): Promise<{ world: LogWorld; a: ModelLog; b: ModelLog }> {
   const world = new LogWorld({
     seed: 5,
-    config: {},
+    config: { openFilesMax: 1000 }, // what is left open stays so
     logConfig: { segmentBytes: 2000, indexIntervalBytes: 200 },
   });
   await world.start();
