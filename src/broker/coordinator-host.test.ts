@@ -66,6 +66,9 @@ class Rig {
   readonly heard: string[] = [];
   maxBatchBytes = 1000;
 
+  /** What the operator reads. */
+  readonly told: string[] = [];
+
   constructor(partition = new RigPartition(), maxQueued = 3, compression: CodecName = "none") {
     this.partition = partition;
     this.host = new CoordinatorHost<Command, number, Reply>({
@@ -76,7 +79,7 @@ class Rig {
       },
       clock: this.clock,
       deadlines: new Deadlines(this.clock),
-      logger: silentLogger,
+      logger: { ...silentLogger, error: (message: string) => void this.told.push(message) },
       create: () => {
         const machine = new Sum();
         this.machines.push(machine);
@@ -147,6 +150,7 @@ describe("a coordinator host", () => {
     rig.ask("a", { add: 5 });
     expect(rig.heard).toEqual(["a NOT_COORDINATOR", "w -1"]);
     expect(rig.machines[0]!.sum).toBe(0);
+    expect(rig.told).toEqual([]); // the log itself tells, now and then
     rig.partition.fails = null;
     rig.ask("b", { add: 1 });
     expect(rig.heard.at(-1)).toBe("b 1");
@@ -157,6 +161,7 @@ describe("a coordinator host", () => {
     rig.maxBatchBytes = 60;
     rig.ask("a", { add: 1 });
     expect(rig.heard).toEqual(["a UNKNOWN_SERVER_ERROR"]);
+    expect(rig.told).toEqual(["a coordinator could not write"]);
     expect(rig.partition.batches).toEqual([]);
   });
 

@@ -297,8 +297,9 @@ export class CoordinatorHost<Command extends Ticketed, Rec, Reply extends Ticket
       this.partition.append({ ...ownBatch(batch, timestampMs), ...producer, isTransactional: producer !== null });
       return null;
     } catch (error) {
-      const isOfProducer = error instanceof KafkaError && error.error === "INVALID_PRODUCER_EPOCH";
-      if (!isOfProducer)
+      // What the disk refuses the log has told of, once for many requests.
+      const isTold = error instanceof KafkaError && ["INVALID_PRODUCER_EPOCH", "KAFKA_STORAGE_ERROR"].includes(error.error);
+      if (!isTold)
         this.o.logger.error("a coordinator could not write", { partition: this.partition.log.name, error: String(error) });
       if (error instanceof KafkaError) return coordinatorError(error);
       if (error instanceof RangeError) return new KafkaError("UNKNOWN_SERVER_ERROR"); // something that no record can hold

@@ -104,8 +104,9 @@ export interface Disk {
   /** syncfs of the file system that holds `path` (everything on it, names too), or null where the platform has no such call. Never retry a rejection. */
   syncFileSystem: ((path: string) => Promise<void>) | null;
   /**
-   * What of a file is in memory, and does not wait to be written, is read from the disk when it is needed next: after a failed sync it may not be
-   * there. False where that cannot be done. Throws DiskError.
+   * From now on what is read of a file is what is on the disk, whatever was in memory: after a failed sync they may differ. What waits to be
+   * written is written first, or lost; and of what could not be written before, no sync will tell any more. Blocks. False where that cannot be
+   * done. Throws DiskError.
    */
   dropCached(path: string): boolean;
   /** Of the file system that holds `path`. Throws DiskError. */

@@ -207,6 +207,11 @@ function removeInPool(path: string): Promise<void> {
 function dropCached(path: string): boolean {
   const fd = attempt("open", path, () => fs.openSync(path, O_RDONLY));
   try {
+    try {
+      fs.fdatasyncSync(fd);
+    } catch {
+      // reading will tell
+    }
     return dropFromCache(fd);
   } finally {
     fs.closeSync(fd);

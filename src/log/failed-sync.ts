@@ -23,10 +23,11 @@ export function markFailedSync(disk: Disk, logger: Logger, dataPath: string, err
   }
 }
 
-/** At a start, before anything is read: where there is a mark, nothing that is only in memory is believed. Throws DiskError. */
-export function distrustMemory(disk: Disk, logger: Logger, dataPath: string): void {
+/** At a start, before anything is read: where there is a mark, nothing that is only in memory is believed. Rejects with DiskError. */
+export async function distrustMemory(disk: Disk, logger: Logger, dataPath: string): Promise<void> {
   const mark = `${dataPath}/${FAILED_SYNC_FILE}`;
   if (!disk.exists(mark)) return;
+  await disk.syncFileSystem?.(dataPath).catch(() => {}); // it tells of what has failed before, once
   if (dropTree(disk, dataPath)) logger.warn("a sync had failed when the broker ended: all files are read from the disk again");
   else
     logger.warn(

@@ -143,7 +143,7 @@ export class LogDirectory {
       await makeDirectoryDurably(disk, path);
       lock = disk.lock(`${path}/${LOCK_FILE}`);
       if (lock === null) throw new DataDirectoryError(`${path} is in use by another process (it holds ${path}/${LOCK_FILE})`);
-      distrustMemory(disk, logger, path);
+      await distrustMemory(disk, logger, path);
       await checkFormat(disk, path);
       const lastIncarnation = await takeCleanShutdownMarker(disk, path);
       const directory = new LogDirectory(await share(o, lastIncarnation !== null), o, lock, lastIncarnation);

@@ -96,9 +96,9 @@ export class FakeInode {
 
   /** What is in memory only, and counts as written, is gone from there; the size stays. */
   dropCached(): void {
+    this.settle(this.mark());
     const { size } = this.current;
     this.current.copyFrom(this.durable);
-    for (const change of this.pending) apply(this.current, change);
     this.current.resize(Math.max(size, this.current.size));
   }
 

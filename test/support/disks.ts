@@ -74,24 +74,28 @@ fcntl.ioctl(fd, 0x8004587D, struct.pack("I", 2))
 export class LoopDisk {
   readonly path: string;
   readonly #image: string;
+  readonly #options: readonly string[];
 
-  private constructor(path: string, image: string) {
+  private constructor(path: string, image: string, options: readonly string[]) {
     this.path = path;
     this.#image = image;
+    this.#options = options;
   }
 
-  static async create(mebibytes: number): Promise<LoopDisk> {
-    const home = newDirectory();
-    const disk = new LoopDisk(join(home, "mounted"), join(home, "image"));
+  /** The image lies in `home`, which is this disk's alone. `options` are mount's. */
+  static async create(mebibytes: number, home = newDirectory(), ...options: string[]): Promise<LoopDisk> {
+    const disk = new LoopDisk(join(home, "mounted"), join(home, "image"), ["loop", ...options]);
     mkdirSync(disk.path);
     await must(["truncate", "-s", `${mebibytes}M`, disk.#image]);
-    await must(["/sbin/mkfs.ext4", "-q", "-F", disk.#image]);
+    // What the file system needs for itself is written to the image, zeros and all: a FailingDisk fails elsewhere.
+    const whole = ["env", "UNIX_IO_NOZEROOUT=1", "/sbin/mkfs.ext4", "-E", "lazy_itable_init=0,lazy_journal_init=0,nodiscard"];
+    await must([...whole, "-q", "-F", disk.#image]);
     await disk.mount();
     return disk;
   }
 
   async mount(): Promise<void> {
-    await must(["mount", "-o", "loop", this.#image, this.path]);
+    await must(["mount", "-o", this.#options.join(","), this.#image, this.path]);
   }
 
   /** Cuts the power: stop every process that has files open here first, and end it before remount(). */
@@ -108,5 +112,64 @@ export class LoopDisk {
   async destroy(): Promise<void> {
     await run(["umount", "-l", this.path]);
     rmSync(join(this.path, ".."), { recursive: true, force: true });
+  }
+}
+
+/**
+ * A disk that can be told to fail: its image lies on a file system that has no room left. Places that were written to once can be written to
+ * again; others refuse, later, when nobody waits. Its ext4 goes on all the same, as others do: the one who syncs is told, once.
+ */
+export class FailingDisk {
+  private readonly memory: SmallDisk;
+  private readonly disk: LoopDisk;
+
+  private constructor(memory: SmallDisk, disk: LoopDisk) {
+    this.memory = memory;
+    this.disk = disk;
+  }
+
+  static async create(mebibytes: number): Promise<FailingDisk> {
+    const memory = await SmallDisk.create(mebibytes);
+    try {
+      const home = join(memory.path, "disk");
+      mkdirSync(home);
+      return new FailingDisk(memory, await LoopDisk.create(mebibytes - 8, home, "data_err=ignore"));
+    } catch (error) {
+      await memory.destroy();
+      throw error;
+    }
+  }
+
+  get path(): string {
+    return this.disk.path;
+  }
+
+  private get ballast(): string {
+    return join(this.memory.path, "ballast");
+  }
+
+  /** From now on new places of the disk refuse what is written to them: the system notices when it writes back. */
+  async fail(): Promise<void> {
+    await must(["/usr/sbin/fsfreeze", "--freeze", this.path]); // what is in the file system's journal comes to its place
+    await must(["/usr/sbin/fsfreeze", "--unfreeze", this.path]);
+    await run(["sh", "-c", `cat /dev/zero > ${this.ballast}`]); // ends with an error, when there is no room
+  }
+
+  /** New writes succeed. Those that failed are not done again. */
+  mend(): void {
+    rmSync(this.ballast, { force: true });
+  }
+
+  cutPower(): Promise<void> {
+    return this.disk.cutPower();
+  }
+
+  remount(): Promise<void> {
+    return this.disk.remount();
+  }
+
+  async destroy(): Promise<void> {
+    await this.disk.destroy();
+    await this.memory.destroy();
   }
 }

@@ -2,10 +2,11 @@
 
 import { appendFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { canMount, canMountLoop, LoopDisk, SmallDisk } from "../support/disks.ts";
+import { canMount, canMountLoop, FailingDisk, LoopDisk, SmallDisk } from "../support/disks.ts";
 import { run as runProgram } from "../support/tools.ts";
 import { sleep } from "../support/until.ts";
 import { batchOf, noProducer } from "./batches.ts";
+import { Violation } from "./load.ts";
 import { goesOn, type Run, Scene, type Torture } from "./torture.ts";
 
 const needsRoot = "mounting needs root, and a machine that lets it";
@@ -145,6 +146,42 @@ export const full: Torture = {
       await runProgram(["rm", "-f", ballast]);
       if (scene.target.pid < 0) await scene.target.start();
       await scene.progress(20);
+    });
+  },
+};
+
+/** A file system that gave up, since something of its own was refused, is mounted again first, as an operator would. */
+async function startOn(disk: FailingDisk, scene: Scene): Promise<void> {
+  try {
+    await scene.target.start();
+  } catch (error) {
+    if (!String(error).includes("the file system is read-only")) throw error;
+    await disk.remount();
+    await scene.target.start();
+  }
+}
+
+export const failing: Torture = {
+  name: "failing",
+  cycles: { bounded: 3, endless: 10 },
+  missing: async () => ((await canMountLoop()) ? null : needsRoot),
+  async run(run) {
+    const disk = await FailingDisk.create(320);
+    run.cleanUp(() => disk.destroy());
+    const scene = await Scene.open(run, run.random.pick([6, 60]), { dataDir: join(disk.path, "data") });
+    return cycles(run, scene, async () => {
+      await disk.fail();
+      const code = await Promise.race([scene.target.ended, sleep(30_000)]);
+      if (code !== 70) throw new Violation(`a sync failed, and the broker ends with ${code}\n${scene.target.log().slice(-3000)}`);
+      disk.mend();
+      await startOn(disk, scene); // by a supervisor, at once: whatever is in memory is still there
+      await scene.progress(20);
+      if (run.random.chance(0.3)) return;
+      process.kill(scene.target.pid, "SIGSTOP");
+      await disk.cutPower();
+      await scene.target.kill();
+      await disk.remount();
+      await scene.target.start();
     });
   },
 };

@@ -1,9 +1,23 @@
 /** All tortures, in the order in which they take turns. */
 
-import { full, kill, pause, power, torn } from "./crashes.ts";
+import { failing, full, kill, pause, power, torn } from "./crashes.ts";
 import { damaged } from "./damage.ts";
 import { crowd, deaf, fuzz, large, loris } from "./hostile.ts";
 import { syscalls } from "./syscalls.ts";
 import type { Torture } from "./torture.ts";
 
-export const tortures: readonly Torture[] = [kill, pause, torn, power, full, damaged, syscalls, fuzz, large, loris, deaf, crowd];
+export const tortures: readonly Torture[] = [
+  kill,
+  pause,
+  torn,
+  power,
+  failing,
+  full,
+  damaged,
+  syscalls,
+  fuzz,
+  large,
+  loris,
+  deaf,
+  crowd,
+];
