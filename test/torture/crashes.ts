@@ -106,6 +106,15 @@ export const torn: Torture = {
   },
 };
 
+/** The power goes, and comes back. */
+async function losePower(disk: LoopDisk | FailingDisk, scene: Scene): Promise<void> {
+  process.kill(scene.target.pid, "SIGSTOP"); // nothing is acknowledged from here on
+  await disk.cutPower();
+  await scene.target.kill();
+  await disk.remount();
+  await scene.target.start();
+}
+
 export const power: Torture = {
   name: "power",
   cycles: { bounded: 4, endless: 12 },
@@ -120,11 +129,7 @@ export const power: Torture = {
     });
     return cycles(run, scene, async () => {
       await sleep(run.random.int(150));
-      process.kill(scene.target.pid, "SIGSTOP"); // nothing is acknowledged from here on
-      await disk.cutPower();
-      await scene.target.kill();
-      await disk.remount();
-      await scene.target.start();
+      await losePower(disk, scene);
     });
   },
 };
@@ -176,12 +181,7 @@ export const failing: Torture = {
       disk.mend();
       await startOn(disk, scene); // by a supervisor, at once: whatever is in memory is still there
       await scene.progress(20);
-      if (run.random.chance(0.3)) return;
-      process.kill(scene.target.pid, "SIGSTOP");
-      await disk.cutPower();
-      await scene.target.kill();
-      await disk.remount();
-      await scene.target.start();
+      if (run.random.chance(0.7)) await losePower(disk, scene);
     });
   },
 };
