@@ -1,13 +1,14 @@
 /**
  * The journal's file: a header, then two halves of the same size, each filled with frames from its beginning again and again.
  *
- *   header (4 KiB): magic "qjnl" | version int16 = 2 | zeros (version 1 was in no release)
+ *   header (4 KiB): magic "qjnl" | version int16 = 2 | salt uint32 | zeros (version 1 was in no release)
  *   frame (a multiple of 4 KiB): magic "qjfr" | crc uint32 | sequence int64 | length int32 | entries, `length` bytes | zeros
  *   entry: kind int8 | key length int16 | segmentBaseOffset int64 | position int32 | length int32 | key | batch, `length` bytes
  *   key: topicId, 16 bytes | name of the partition's directory
  *
- * The crc covers the frame from its sequence to the end of its entries, but for what each batch's own CRC covers: nobody has to read it
- * once more. Sequences grow by one from frame to frame: what a half held before does not go on where the new frames end.
+ * The crc covers the file's salt, a random number, and the frame from its sequence to the end of its entries, but for what each batch's own
+ * CRC covers: nobody has to read it once more. Sequences grow by one from frame to frame: what a half held before does not go on where the
+ * new frames end. What was a record then and looks like a frame is none: nobody outside knows the salt.
  */
 import { crc32c } from "../bytes/crc32c.ts";
 import { blockBuffer } from "../io/block-buffer.ts";
@@ -51,16 +52,21 @@ export function journalKey(topicId: string, directoryName: string): Buffer {
   return Buffer.concat([Buffer.from(topicId, "base64url"), Buffer.from(directoryName, "latin1")]);
 }
 
-export function journalHeader(): Buffer {
+/** `salt`: a random number below 2^32. */
+export function journalHeader(salt: number): Buffer {
   const header = blockBuffer(BLOCK_BYTES).fill(0);
   header.write(HEADER_MAGIC, 0, "latin1");
   header.writeInt16BE(JOURNAL_VERSION, 4);
+  header.writeUInt32BE(salt, 6);
   return header;
 }
 
+/** Of a header of our version. */
+export const journalSalt = (header: Buffer): number => header.readUInt32BE(6);
+
 /** Null if it is none. */
 export function journalVersion(header: Buffer): number | null {
-  return header.length >= 6 && header.toString("latin1", 0, 4) === HEADER_MAGIC ? header.readInt16BE(4) : null;
+  return header.length >= BLOCK_BYTES && header.toString("latin1", 0, 4) === HEADER_MAGIC ? header.readInt16BE(4) : null;
 }
 
 export const entryBytes = (key: Buffer, bytes: number): number => ENTRY_HEADER_BYTES + key.length + bytes;
@@ -86,13 +92,13 @@ export function writeEntry(
 }
 
 /** Completes a frame whose entries end at `end`: writes its header and the zeros behind it. Returns its size. */
-export function finishFrame(frame: Buffer, end: number, sequence: number): number {
+export function finishFrame(frame: Buffer, end: number, sequence: number, salt: number): number {
   const size = wholeBlocks(end);
   frame.fill(0, end, size);
   frame.write(FRAME_MAGIC, 0, "latin1");
   frame.writeBigInt64BE(BigInt(sequence), 8);
   frame.writeInt32BE(end - FRAME_HEADER_BYTES, 16);
-  frame.writeUInt32BE(frameCrc(frame, end), 4);
+  frame.writeUInt32BE(frameCrc(frame, end, salt), 4);
   return size;
 }
 
@@ -104,9 +110,9 @@ export function readFrameHeader(b: Buffer): FrameHeader | null {
 }
 
 /** Whether everything in it is as it was written. */
-export function frameIsWhole(frame: Buffer, header: FrameHeader): boolean {
+export function frameIsWhole(frame: Buffer, header: FrameHeader, salt: number): boolean {
   const end = FRAME_HEADER_BYTES + header.length;
-  if (frame.length < end || frame.readUInt32BE(4) !== frameCrc(frame, end)) return false;
+  if (frame.length < end || frame.readUInt32BE(4) !== frameCrc(frame, end, salt)) return false;
   for (const { kind, bytes } of readEntries(frame, header)) if (kind === "records" && !batchIsWhole(bytes)) return false;
   return true;
 }
@@ -115,8 +121,8 @@ const batchIsWhole = (bytes: Buffer): boolean =>
   bytes.length >= BATCH_HEADER_BYTES && batchBytes(bytes, 0) === bytes.length && crcIsValid(bytes, 0);
 
 /** Of a frame that ends at `end`. One whose entries do not end there has been damaged: the crc of what could be followed. */
-function frameCrc(frame: Buffer, end: number): number {
-  let crc = crc32c(frame, CRC_FROM, FRAME_HEADER_BYTES);
+function frameCrc(frame: Buffer, end: number, salt: number): number {
+  let crc = crc32c(frame, CRC_FROM, FRAME_HEADER_BYTES, salt);
   for (let at = FRAME_HEADER_BYTES; at < end; ) {
     if (at + ENTRY_HEADER_BYTES > end) return crc;
     const bytesAt = at + ENTRY_HEADER_BYTES + frame.readUInt16BE(at + 1);

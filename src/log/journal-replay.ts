@@ -21,6 +21,7 @@ import {
   frameIsWhole,
   JOURNAL_VERSION,
   type JournalEntry,
+  journalSalt,
   journalVersion,
   readEntries,
   readFrameHeader,
@@ -60,15 +61,18 @@ class JournalReader {
   /** Oldest first. */
   readonly frames: Frame[] = [];
   private readonly file: DiskFile;
+  private readonly salt: number = 0;
   private buffer = Buffer.alloc(BLOCK_BYTES);
 
   constructor(file: DiskFile) {
     this.file = file;
     const size = file.size();
-    const version = journalVersion(this.read(0, BLOCK_BYTES));
+    const header = this.read(0, BLOCK_BYTES);
+    const version = journalVersion(header);
     if (version === null) return; // it was being made
     if (version !== JOURNAL_VERSION)
       throw new NewerFormat(`${file.path} has version ${version}; this program knows version ${JOURNAL_VERSION}`);
+    this.salt = journalSalt(header);
     const halfBytes = Math.floor((size - BLOCK_BYTES) / 2 / BLOCK_BYTES) * BLOCK_BYTES;
     const halves = [0, 1].map((half) => this.framesOf(BLOCK_BYTES + half * halfBytes, halfBytes));
     halves.sort(([a], [b]) => (a?.sequence ?? 0) - (b?.sequence ?? 0));
@@ -85,7 +89,7 @@ class JournalReader {
       const header = readFrameHeader(this.read(at, FRAME_HEADER_BYTES));
       if (header === null || at + FRAME_HEADER_BYTES + header.length > from + bytes) break;
       if (frames.length > 0 && header.sequence !== frames.at(-1)!.sequence + 1) break;
-      if (!frameIsWhole(this.read(at, FRAME_HEADER_BYTES + header.length), header)) break;
+      if (!frameIsWhole(this.read(at, FRAME_HEADER_BYTES + header.length), header, this.salt)) break;
       frames.push({ ...header, at });
       at += wholeBlocks(FRAME_HEADER_BYTES + header.length);
     }

@@ -11,6 +11,7 @@
 import type { Logger } from "../base/logger.ts";
 import { blockBuffer } from "../io/block-buffer.ts";
 import { BLOCK_BYTES, type Disk, type DurableFile, isFailedSync } from "../io/disk.ts";
+import type { Random } from "../io/random.ts";
 import { removeJournal } from "./directory-files.ts";
 import { JOURNAL_FILE } from "./file-names.ts";
 import { entryBytes, FRAME_HEADER_BYTES, finishFrame, journalHeader, wholeBlocks, writeEntry } from "./journal-format.ts";
@@ -42,6 +43,7 @@ type State = "none" | "making" | "ready" | "off";
 
 export interface JournalOptions {
   readonly disk: Disk;
+  readonly random: Random;
   readonly logger: Logger;
   readonly rounds: SyncRounds;
   readonly dataPath: string;
@@ -72,6 +74,8 @@ export class Journal {
   /** What the other half holds may be needed still. */
   private otherIsTaken = false;
   private sequence = 0;
+  /** See journal-format.ts. */
+  private readonly salt: number;
   /** The frame that is put together, and the one that is being written. */
   private frame: Buffer = Buffer.alloc(0);
   private writtenFrame: Buffer = Buffer.alloc(0);
@@ -88,6 +92,7 @@ export class Journal {
     this.rounds = o.rounds;
     this.dataPath = o.dataPath;
     this.above = o.above;
+    this.salt = Buffer.from(o.random.bytes(4)).readUInt32BE(0);
     this.halfBytes = Math.floor((o.bytes - BLOCK_BYTES) / 2 / BLOCK_BYTES) * BLOCK_BYTES;
     this.bytes = BLOCK_BYTES + 2 * this.halfBytes;
     this.frameMostBytes = Math.min(FRAME_MOST_BYTES, this.halfBytes);
@@ -175,7 +180,7 @@ export class Journal {
       source.isInJournal = false;
       source.beginJournal();
     }
-    const size = finishFrame(this.writtenFrame, this.end, ++this.sequence);
+    const size = finishFrame(this.writtenFrame, this.end, ++this.sequence, this.salt);
     this.end = FRAME_HEADER_BYTES;
     const at = this.place(size);
     this.file.write(this.writtenFrame.subarray(0, size), at).then(
@@ -251,7 +256,7 @@ export class Journal {
     }
     const file = disk.openDurable(path);
     try {
-      await file.write(journalHeader(), 0);
+      await file.write(journalHeader(this.salt), 0);
       const zeros = blockBuffer(Math.min(FILL_BYTES, this.halfBytes)).fill(0);
       for (let at = BLOCK_BYTES; at < this.bytes; at += zeros.length)
         await file.write(zeros.subarray(0, Math.min(zeros.length, this.bytes - at)), at);

@@ -339,7 +339,10 @@ async function share(o: LogDirectoryOptions, wasCleanShutdown: boolean): Promise
     dataPath: path,
     files,
     rounds,
-    journal: new Journal({ disk, logger, rounds, dataPath: path, bytes: config.journalBytes, above: config.journalAbove }),
+    journal: new Journal({
+      ...{ disk, random, logger, rounds, dataPath: path },
+      ...{ bytes: config.journalBytes, above: config.journalAbove },
+    }),
     recoveryPoints,
     logStarts,
     trouble: new WriteTrouble(logger, clock),

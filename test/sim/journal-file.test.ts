@@ -1,5 +1,6 @@
 /** The journal's file: made, full, refused by the disk, of another version, damaged, removed. */
 import { expect, test } from "bun:test";
+import { crc32c } from "../../src/bytes/crc32c.ts";
 import { DATA_PATH, endOf, LogWorld, type ModelLog } from "./log-world.ts";
 
 const PATH = `${DATA_PATH}/quarkmq-journal`;
@@ -125,12 +126,16 @@ test.each(["while it is made", "later"])("a full disk %s: it goes, and rounds do
   await survives(world, model, "power");
 });
 
-/** Where its newest frame begins, and where that frame's entries end. */
-function newestFrame(world: LogWorld): [number, number] {
+function journalOf(world: LogWorld): Buffer {
   const file = world.disk.open(PATH, "read");
   const bytes = Buffer.alloc(file.size());
   file.read(bytes, 0);
   file.close();
+  return bytes;
+}
+
+/** Where its newest frame begins, and where that frame's entries end. */
+function newestFrame(bytes: Buffer): [number, number] {
   let newest = -1;
   for (let at = BLOCK_BYTES; at < bytes.length; at += BLOCK_BYTES) {
     const isFrame = bytes.toString("latin1", at, at + 4) === "qjfr";
@@ -148,7 +153,7 @@ test.each([0, 4, 8, 16, 20, 21, 23, 31, 35, 39, 55, 57, 65, 70, 75, 79, 100, -40
     await world.clock.advance(5000); // everything before is in the file
     const before = endOf(model);
     await append(world, model, 1);
-    const [start, end] = newestFrame(world);
+    const [start, end] = newestFrame(journalOf(world));
     world.disk.damage(PATH, at < 0 ? end + at : start + at, 0x41);
     world.disk.failWriteBack(model.log!.active!.path); // the file has lost the last batch
     model.durableEnd = before;
@@ -162,6 +167,27 @@ test.each([0, 4, 8, 16, 20, 21, 23, 31, 35, 39, 55, 57, 65, 70, 75, 79, 100, -40
     await world.checkAll();
   },
 );
+
+/** Old records may lie behind the newest frame: whoever wrote them may have made them look like the next one. */
+test.each([true, false])("a frame is one if its writer knew the salt: %p", async (isKnown) => {
+  const { world, model } = await begun(129 * BLOCK_BYTES);
+  await append(world, model, 80);
+  const journal = journalOf(world);
+  const [start, end] = newestFrame(journal);
+  const frame = journal.subarray(start, end);
+  const batchAt = 20 + 19 + frame.readInt16BE(20 + 1);
+  frame.writeBigInt64BE(frame.readBigInt64BE(8) + 1n, 8);
+  frame.writeInt32BE(model.log!.active!.size, 20 + 11);
+  frame.writeBigInt64BE(BigInt(endOf(model)), batchAt);
+  const salt = isKnown ? journal.readUInt32BE(6) : 0;
+  frame.writeUInt32BE(crc32c(frame, 8, batchAt + 21, salt), 4);
+  const file = world.disk.open(PATH, "write");
+  file.write(frame, start + Math.ceil(frame.length / BLOCK_BYTES) * BLOCK_BYTES);
+  file.close();
+  world.crash("kill");
+  await world.start();
+  expect(model.log!.logEndOffset).toBe(endOf(model) + (isKnown ? 1 : 0));
+});
 
 test("one of another version is refused, and stays", async () => {
   const { world, model } = await begun(33 * BLOCK_BYTES);
