@@ -125,8 +125,8 @@ function frameCrc(frame: Buffer, end: number, salt: number): number {
   let crc = crc32c(frame, CRC_FROM, FRAME_HEADER_BYTES, salt);
   for (let at = FRAME_HEADER_BYTES; at < end; ) {
     if (at + ENTRY_HEADER_BYTES > end) return crc;
-    const bytesAt = at + ENTRY_HEADER_BYTES + frame.readUInt16BE(at + 1);
-    const next = bytesAt + frame.readUInt32BE(at + 15);
+    const bytesAt = batchAt(frame, at);
+    const next = bytesAt + batchLength(frame, at);
     if (next > end) return crc;
     crc = crc32c(frame, at, Math.min(next, bytesAt + UNCHECKED_BYTES), crc);
     at = next;
@@ -134,13 +134,18 @@ function frameCrc(frame: Buffer, end: number, salt: number): number {
   return crc;
 }
 
+/** Where the batch of the entry at `at` begins. */
+const batchAt = (frame: Buffer, at: number): number => at + ENTRY_HEADER_BYTES + frame.readUInt16BE(at + 1);
+
+const batchLength = (frame: Buffer, at: number): number => frame.readUInt32BE(at + 15);
+
 /** The entries of a whole frame. */
 export function* readEntries(frame: Buffer, { length }: FrameHeader): Generator<JournalEntry> {
   const end = FRAME_HEADER_BYTES + length;
   for (let at = FRAME_HEADER_BYTES; at < end; ) {
     const keyAt = at + ENTRY_HEADER_BYTES;
-    const bytesAt = keyAt + frame.readInt16BE(at + 1);
-    const next = bytesAt + frame.readInt32BE(at + 15);
+    const bytesAt = batchAt(frame, at);
+    const next = bytesAt + batchLength(frame, at);
     yield {
       kind: frame.readInt8(at) === FORGET ? "forget" : "records",
       topicId: frame.toString("base64url", keyAt, keyAt + TOPIC_ID_BYTES),

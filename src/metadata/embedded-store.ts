@@ -8,7 +8,7 @@
  */
 import type { Logger } from "../base/logger.ts";
 import type { Clock } from "../io/clock.ts";
-import { type Disk, DiskError, replaceFile } from "../io/disk.ts";
+import { type Disk, DiskError, isFailedSync, replaceFile } from "../io/disk.ts";
 import type { Log, LogConfig } from "../log/log.ts";
 import type { LogDirectory } from "../log/log-directory.ts";
 import { KafkaError } from "../protocol/errors.ts";
@@ -221,7 +221,7 @@ export class EmbeddedStore implements MetadataStore {
       await replaceFile(this.o.disk, this.o.snapshotPath, snapshot);
       return true;
     } catch (error) {
-      if (error instanceof DiskError && !/sync/i.test(error.operation)) {
+      if (error instanceof DiskError && !isFailedSync(error)) {
         this.o.logger.warn("no metadata snapshot could be written; the log is replayed at the next start", {
           error: error.message,
         });
